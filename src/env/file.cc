@@ -1,0 +1,153 @@
+#include "env/file.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <new>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "env/signal.h"
+
+namespace otr::env {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kChunkBytes = std::size_t{1} << 24;  // between two looks at the flag
+
+class Descriptor {
+ public:
+  explicit Descriptor(int number) : number_(number) {}
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  ~Descriptor() {
+    if (number_ >= 0) ::close(number_);
+  }
+  int get() const { return number_; }
+  bool is_open() const { return number_ >= 0; }
+  // Some file systems report a failed write only here.
+  int close() { return ::close(std::exchange(number_, -1)); }
+
+ private:
+  int number_;
+};
+
+std::unexpected<Error> system_failure(std::string_view doing, std::string_view name, int code) {
+  std::string message = "cannot " + std::string(doing) + " " + std::string(name) + ": " +
+                        std::generic_category().message(code) + ".";
+  if (code == ENOSPC || code == EDQUOT) message += " The disk is full: free some space and repeat.";
+  return fail(ErrorKind::kIo, std::move(message));
+}
+
+std::unexpected<Error> too_long(const fs::path& path, std::size_t max_bytes) {
+  return fail(ErrorKind::kBadInput, path.string() + " is longer than the limit of " +
+                                        std::to_string(max_bytes) + " bytes for such a file.");
+}
+
+Status resize_buffer(Bytes& buffer, std::size_t size_bytes, const fs::path& path) {
+  try {
+    buffer.resize(size_bytes);
+  } catch (const std::exception&) {  // bad_alloc or length_error
+    return fail(ErrorKind::kIo, "cannot read " + path.string() + ": there is no memory for " +
+                                    std::to_string(size_bytes) + " bytes.");
+  }
+  return {};
+}
+
+// Makes the file `temporary` hold `bytes` on disk and puts it in the place of `path`.
+Status fill_and_rename(Descriptor& file, const std::string& temporary, const fs::path& path,
+                       ByteView bytes, mode_t mode) {
+  OTR_TRY(write_all(file.get(), bytes, path.string()));
+  if (::fchmod(file.get(), mode) != 0 || ::fsync(file.get()) != 0 || file.close() != 0 ||
+      ::rename(temporary.c_str(), path.c_str()) != 0) {
+    return system_failure("write", path.string(), errno);
+  }
+  return {};
+}
+
+// The file that a link means, or the path itself; refuses what a rename must not replace.
+Result<fs::path> resolve_target(const fs::path& path) {
+  std::error_code error;
+  const fs::file_status status = fs::symlink_status(path, error);
+  if (status.type() == fs::file_type::not_found) return path;
+  if (error) return system_failure("write", path.string(), error.value());
+  const fs::path target = fs::canonical(path, error);
+  if (error) return system_failure("write", path.string(), error.value());
+  if (!fs::is_regular_file(target, error)) {
+    return fail(ErrorKind::kUsage,
+                path.string() + " is not a regular file: name a file to write to.");
+  }
+  return target;
+}
+
+}  // namespace
+
+Result<Bytes> read_file(const fs::path& path, std::size_t max_bytes, const ReadProgress& progress) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  struct stat information = {};
+  if (!file.is_open() || ::fstat(file.get(), &information) != 0) {
+    return system_failure("read", path.string(), errno);
+  }
+  const auto total_bytes =
+      S_ISREG(information.st_mode) ? static_cast<std::size_t>(information.st_size) : 0;
+  if (total_bytes > max_bytes) return too_long(path, max_bytes);
+
+  // One byte more than expected, so that the end of the file shows without growing the buffer.
+  Bytes bytes;
+  OTR_TRY(resize_buffer(bytes, total_bytes + 1, path));
+  std::size_t done_bytes = 0;
+  for (;;) {
+    if (interrupted()) return fail(ErrorKind::kCancelled, "stopped reading " + path.string() + ".");
+    if (done_bytes == bytes.size()) {
+      OTR_TRY(resize_buffer(bytes, bytes.size() + std::max(bytes.size(), kChunkBytes), path));
+    }
+    const std::size_t wanted = std::min(bytes.size() - done_bytes, kChunkBytes);
+    const ssize_t count = ::read(file.get(), bytes.data() + done_bytes, wanted);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_failure("read", path.string(), errno);
+    if (count == 0) break;
+    done_bytes += static_cast<std::size_t>(count);
+    if (done_bytes > max_bytes) return too_long(path, max_bytes);
+    if (progress) progress(done_bytes, total_bytes);
+  }
+  bytes.resize(done_bytes);
+  return bytes;
+}
+
+Status write_all(int descriptor, ByteView bytes, std::string_view name) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::write(descriptor, bytes.data(), std::min(bytes.size(), kChunkBytes));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_failure("write", name, errno);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
+Status write_file_atomically(const fs::path& path, ByteView bytes, mode_t mode) {
+  OTR_TRY_ASSIGN(const fs::path target, resolve_target(path));
+  const fs::path folder_path = target.has_parent_path() ? target.parent_path() : ".";
+  const Descriptor folder(::open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.is_open()) return system_failure("write into folder", folder_path.string(), errno);
+
+  std::string temporary = (folder_path / ".otr-XXXXXX.tmp").string();
+  Descriptor file(::mkostemps(temporary.data(), 4, O_CLOEXEC));
+  if (!file.is_open()) return system_failure("write into folder", folder_path.string(), errno);
+  if (Status done = fill_and_rename(file, temporary, target, bytes, mode); !done) {
+    ::unlink(temporary.c_str());
+    return done;
+  }
+  // File systems that cannot flush a folder say EINVAL; there is nothing more to be done then.
+  if (::fsync(folder.get()) != 0 && errno != EINVAL) {
+    return system_failure("flush the folder after writing", target.string(), errno);
+  }
+  return {};
+}
+
+}  // namespace otr::env

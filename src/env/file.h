@@ -1,0 +1,41 @@
+// Whole files in and out of memory. Nothing is mapped: a mapped file that somebody truncates kills
+// the reader with SIGBUS, and a model must not change under a run that has checked its root.
+//
+// Errors are kIo with the path, the system's reason and, for a full disk, what to do.
+#ifndef OTR_ENV_FILE_H_
+#define OTR_ENV_FILE_H_
+
+#include <sys/types.h>
+
+#include <filesystem>
+#include <functional>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace otr::env {
+
+// Called now and then with the bytes read so far and the expected total (0 where unknown, as for a
+// pipe).
+using ReadProgress = std::function<void(std::size_t done_bytes, std::size_t total_bytes)>;
+
+// The whole content, of a regular file or a pipe. kBadInput if it is longer than `max_bytes`, found
+// before reading where the size is known; kCancelled if interrupted() (signal.h) becomes true.
+[[nodiscard]] Result<Bytes> read_file(const std::filesystem::path& path, std::size_t max_bytes,
+                                      const ReadProgress& progress = {});
+
+// Afterwards either the file holds exactly `bytes` with permissions `mode`, on disk, or there is an
+// error, the old file is untouched and no other file is left behind. One exception: if the last
+// flush of the folder fails, the error says so and the new file is in place. A symbolic link is
+// followed. Whatever is not a regular file is refused with kUsage, so that /dev/stdout is never
+// replaced.
+[[nodiscard]] Status write_file_atomically(const std::filesystem::path& path, ByteView bytes,
+                                           mode_t mode);
+
+// Writes all bytes to an open descriptor such as standard output; `name` is for the error.
+[[nodiscard]] Status write_all(int descriptor, ByteView bytes, std::string_view name);
+
+}  // namespace otr::env
+
+#endif  // OTR_ENV_FILE_H_
