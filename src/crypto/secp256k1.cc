@@ -43,7 +43,7 @@ Address address_of(const secp256k1_pubkey& key) {
 }
 
 std::unexpected<Error> refuse(const char* why) {
-  return fail(ErrorKind::kReject, std::string("signature: ") + why, "SIGNATURE_INVALID");
+  return fail(ErrorKind::kReject, std::string("signature: ") + why);
 }
 
 }  // namespace
@@ -100,6 +100,7 @@ Result<Address> recover(const Hash& digest, const Signature& signature) {
   std::copy_n(signature.begin(), 32, r.begin());
   std::copy_n(signature.begin() + 32, 32, s.begin());
   const int recovery_id = signature[64] - kFirstRecoveryByte;
+  // SPEC REQ-6
   if (recovery_id != 0 && recovery_id != 1) return refuse("v is not 27 or 28.");
   if (r == Word{} || r >= kOrder) return refuse("r is zero or not below the group order.");
   if (s == Word{} || s >= kOrder) return refuse("s is zero or not below the group order.");

@@ -1,5 +1,5 @@
 // Keys, addresses and signatures as Ethereum has them: secp256k1 ECDSA over a 32-byte digest, the
-// signer named by its 20-byte address (SPEC SIG).
+// signer named by its 20-byte address (SPEC REQ-6).
 //
 // Signatures have one form: r || s || v, big-endian, s in the lower half of the group order, v 27
 // or 28. `sign` makes no other and `recover` accepts no other, so a signature cannot be rewritten
@@ -38,12 +38,13 @@ class PrivateKey {
   std::array<std::uint8_t, 32> scalar_{};
 };
 
-// The address whose key made `signature` over `digest`. A changed digest or signature
-// yields another address, which the caller compares, or kReject with code SIGNATURE_INVALID: v not
-// 27 or 28, r or s zero or not below n, s in the upper half, or no curve point with that r.
+// The address whose key made `signature` over `digest`. A changed digest or signature yields
+// another address, which the caller compares, or kReject: v not 27 or 28, r or s zero or not below
+// n, s in the upper half, or no curve point with that r. The error has no reject code, since the
+// SPEC names one per signed object: the caller adds it.
 [[nodiscard]] Result<Address> recover(const Hash& digest, const Signature& signature);
 
-// For bytes from outside: as above, and SIGNATURE_INVALID if they are not 65.
+// For bytes from outside: as above, and kReject if they are not 65.
 [[nodiscard]] Result<Address> recover(const Hash& digest, ByteView signature);
 
 }  // namespace otr::crypto

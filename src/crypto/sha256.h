@@ -1,4 +1,4 @@
-// SHA-256 (FIPS 180-4), the hash of every tree, leaf and claim (SPEC HASH).
+// SHA-256 (FIPS 180-4), the hash of every tree, leaf and claim (SPEC ENC-2).
 //
 // Made for many short messages: leaves of 512 bytes to 2 KiB and nodes of 72 bytes. None of these
 // functions allocates or fails. Domain separation is the caller's business.
