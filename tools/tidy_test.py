@@ -88,6 +88,8 @@ class TidyTest(unittest.TestCase):
                      "#include <mutex>"):
             self.expect_in_source("pure", line)
         self.expect_in_source("throw", "void f() { throw 1; }")
+        self.expect({"src/base/a.cc": '#include "base/a.h"\nvoid g() try { throw 1; } '
+                                      "catch (int) {}\n"})
 
     def test_sizes(self) -> None:
         self.expect_in_source("line", "//" + "x" * 99)
