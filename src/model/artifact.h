@@ -1,0 +1,81 @@
+// A model artifact: one safetensors file with weights, tokeniser and template (SPEC MODEL).
+//
+// Its identity is the model root, which every byte of the file enters: a changed byte changes the
+// root or is refused. Whoever asks for a certain model compares the root; parsing alone proves only
+// that the file is some valid model.
+#ifndef OTR_MODEL_ARTIFACT_H_
+#define OTR_MODEL_ARTIFACT_H_
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "machine/model.h"
+#include "model/config.h"
+#include "model/layout.h"
+
+namespace otr::model {
+
+// One tensor of a parsed artifact. `data` has the natural alignment of its type.
+struct Tensor {
+  TensorSpec spec;
+  ByteView data;
+  Hash root;  // SPEC MODEL-5
+};
+
+// Owns the bytes of an artifact; views stay valid while it lives, also after a move.
+class Artifact {
+ public:
+  Artifact(Artifact&&) = default;
+  Artifact& operator=(Artifact&&) = default;
+
+  [[nodiscard]] const machine::Model& view() const { return model_; }
+  [[nodiscard]] const Hash& root() const { return root_; }  // SPEC MODEL-6
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] std::span<const Tensor> tensors() const { return tensors_; }  // order of MODEL-3
+  [[nodiscard]] const std::string& tokenizer() const { return tokenizer_; }
+  [[nodiscard]] const std::string& chat_template() const { return template_; }
+  [[nodiscard]] std::size_t size_bytes() const { return bytes_.size(); }
+
+ private:
+  friend Result<Artifact> parse_artifact(Bytes bytes);
+  Artifact() = default;
+
+  Bytes bytes_;
+  // Copies of the tensors that the file holds at an odd place.
+  std::vector<std::vector<std::uint64_t>> aligned_;
+  Config config_;
+  std::string tokenizer_;
+  std::string template_;
+  std::vector<Tensor> tensors_;
+  machine::Model model_;
+  Hash root_ = {};
+};
+
+// All of SPEC MODEL-1 to MODEL-7 and chapter LIM. Every error is kBadInput with one of the codes
+// MALFORMED (no safetensors file), NOT_CANONICAL (another spelling of the header) and MODEL_INVALID
+// (everything that MODEL-2 to MODEL-4 forbid); the message names tensor, field and offset.
+// Allocates no more than a small multiple of the bytes given.
+[[nodiscard]] Result<Artifact> parse_artifact(Bytes bytes);
+
+// What an artifact is made of.
+struct ArtifactContents {
+  Config config;
+  std::string tokenizer;
+  std::string chat_template;
+  // The data of all tensors in the order of tensor_layout(), the bytes of the tokens last.
+  Bytes data;
+  std::uint64_t token_bytes = 0;
+};
+
+// The file. Does not judge ranges (parse_artifact does), only that data and layout agree: kUsage
+// if not. `data` is not copied if its capacity has room for the header.
+[[nodiscard]] Result<Bytes> encode_artifact(ArtifactContents contents);
+
+}  // namespace otr::model
+
+#endif  // OTR_MODEL_ARTIFACT_H_
