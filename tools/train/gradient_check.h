@@ -1,6 +1,6 @@
 // The test of llama.cc: analytic against numeric gradients on a tiny shape, in double precision.
-#ifndef OTR_TRAIN_GRADIENT_CHECK_H_
-#define OTR_TRAIN_GRADIENT_CHECK_H_
+#ifndef OTR_TOOLS_TRAIN_GRADIENT_CHECK_H_
+#define OTR_TOOLS_TRAIN_GRADIENT_CHECK_H_
 
 #include "base/result.h"
 
@@ -12,4 +12,4 @@ Result<double> check_gradients();
 
 }  // namespace otr::train
 
-#endif  // OTR_TRAIN_GRADIENT_CHECK_H_
+#endif  // OTR_TOOLS_TRAIN_GRADIENT_CHECK_H_

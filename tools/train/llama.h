@@ -10,8 +10,8 @@
 // A batch is a row of whole documents. Positions restart and attention stops at each document's
 // start, so the model sees in training what it sees when asked: one document from position 0.
 // Matrices are row-major; a weight has the shape [outputs, inputs], as Hugging Face stores it.
-#ifndef OTR_TRAIN_LLAMA_H_
-#define OTR_TRAIN_LLAMA_H_
+#ifndef OTR_TOOLS_TRAIN_LLAMA_H_
+#define OTR_TOOLS_TRAIN_LLAMA_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -119,4 +119,4 @@ extern template void initialise<double>(const Shape&, uint64_t, std::vector<doub
 
 }  // namespace otr::train
 
-#endif  // OTR_TRAIN_LLAMA_H_
+#endif  // OTR_TOOLS_TRAIN_LLAMA_H_

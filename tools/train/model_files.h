@@ -3,8 +3,8 @@
 //
 // All writes go to a temporary name in the same folder, are synced, and are then renamed, so that a
 // name never holds half a file.
-#ifndef OTR_TRAIN_MODEL_FILES_H_
-#define OTR_TRAIN_MODEL_FILES_H_
+#ifndef OTR_TOOLS_TRAIN_MODEL_FILES_H_
+#define OTR_TOOLS_TRAIN_MODEL_FILES_H_
 
 #include <array>
 #include <cstdint>
@@ -48,4 +48,4 @@ Result<bool> read_checkpoint(const std::string& path, TrainingState& state);
 
 }  // namespace otr::train
 
-#endif  // OTR_TRAIN_MODEL_FILES_H_
+#endif  // OTR_TOOLS_TRAIN_MODEL_FILES_H_

@@ -120,25 +120,24 @@ class Tokenizer:
 
     def decode(self, ids):
         byte_of = {c: b for b, c in enumerate(self.alphabet)}
-        return bytes(byte_of[c] for i in ids if i > 1 for c in self.names[i]).decode(errors="replace")
+        raw = bytes(byte_of[c] for i in ids if i > 1 for c in self.names[i])
+        return raw.decode(errors="replace")
 
     def json(self):
-        special = [dict(id=i, content=name, single_word=False, lstrip=False, rstrip=False, normalized=False,
-                        special=True) for i, name in enumerate((BOS, EOS))]
+        special = [dict(id=i, content=name, single_word=False, lstrip=False, rstrip=False,
+                        normalized=False, special=True) for i, name in enumerate((BOS, EOS))]
         level = dict(type="ByteLevel", add_prefix_space=False, trim_offsets=True, use_regex=True)
-        return dict(
-            version="1.0", truncation=None, padding=None, added_tokens=special, normalizer=None,
-            pre_tokenizer=level,
-            post_processor=dict(
-                type="TemplateProcessing",
-                single=[dict(SpecialToken=dict(id=BOS, type_id=0)), dict(Sequence=dict(id="A", type_id=0))],
-                pair=[dict(SpecialToken=dict(id=BOS, type_id=0)), dict(Sequence=dict(id="A", type_id=0)),
-                      dict(Sequence=dict(id="B", type_id=0))],
-                special_tokens={BOS: dict(id=BOS, ids=[0], tokens=[BOS])}),
-            decoder=level,
-            model=dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix=None,
-                       end_of_word_suffix=None, fuse_unk=False, byte_fallback=False, ignore_merges=False,
-                       vocab=self.ids, merges=[" ".join(m) for m in self.merges]))
+        bos = dict(SpecialToken=dict(id=BOS, type_id=0))
+        first, second = (dict(Sequence=dict(id=name, type_id=0)) for name in "AB")
+        template = dict(type="TemplateProcessing", single=[bos, first], pair=[bos, first, second],
+                        special_tokens={BOS: dict(id=BOS, ids=[0], tokens=[BOS])})
+        model = dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix=None,
+                     end_of_word_suffix=None, fuse_unk=False, byte_fallback=False,
+                     ignore_merges=False, vocab=self.ids,
+                     merges=[" ".join(m) for m in self.merges])
+        return dict(version="1.0", truncation=None, padding=None, added_tokens=special,
+                    normalizer=None, pre_tokenizer=level, post_processor=template, decoder=level,
+                    model=model)
 
 
 def write_json(folder, name, value):
