@@ -226,7 +226,7 @@ class Maker:
             b, a = sorted(self.operands(20))
             return Item("subtraction", self.ask("minus", a=a, b=b), f"{a} - {b} = {a - b}.",
                         [f"= {a - b}."])
-        a, b = self.operands(self.r.choice([9, 20, 99, 99]))
+        a, b = self.operands(self.r.choice([9, 20, 50, 99]))
         return Item("addition", self.ask("plus", a=a, b=b), f"{a} + {b} = {a + b}.",
                     [f"= {a + b}."])
 
@@ -286,10 +286,10 @@ class Maker:
                        for _ in range(self.r.randint(2, 3)))
 
     def item(self):
-        kinds = {self.otr_topic: 33, self.otr_question: 12, self.animal: 9, self.colour: 4,
-                 self.opposite: 5, self.country: 7, self.calendar: 4, self.addition: 15,
+        kinds = {self.otr_topic: 33, self.otr_question: 14, self.animal: 10, self.colour: 4,
+                 self.opposite: 6, self.country: 9, self.calendar: 5, self.addition: 20,
                  self.counting: 5, self.thing: 3, self.small_talk: 4, self.unknown: 2,
-                 self.story: 11}
+                 self.story: 8}
         return self.r.choices(list(kinds), list(kinds.values()))[0]()
 
 

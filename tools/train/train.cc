@@ -47,8 +47,8 @@ constexpr float kPromptWeight = 0.1f;
 struct Options {
   std::string model, tokens;
   bool check = false, generate = false;
-  uint64_t steps = 1000, seed = 1, evaluate_every = 100, warm_up = 50;
-  size_t batch_tokens = 4096, threads = 1, max_new = 200;
+  uint64_t steps = 1000, seed = 1, evaluate_every = 200, warm_up = 50;
+  size_t batch_tokens = 2048, threads = 1, max_new = 200;
   double peak_rate = 2e-3, stop_loss = 0, temperature = 0;
 };
 
