@@ -94,6 +94,22 @@ TEST_F(File, ReadsAPipeAndBoundsIt) {
   }
 }
 
+TEST_F(File, ReadsPartsAndSaysWhereTheFileEnds) {
+  const fs::path path = folder_ / "parts";
+  ASSERT_TRUE(write_file_atomically(path, as_bytes("0123456789"), 0600));
+  Result<InputFile> opened = InputFile::open(path);
+  ASSERT_TRUE(opened) << opened.error().message;
+  const InputFile file = std::move(*opened);
+  EXPECT_EQ(file.size_bytes(), 10U);
+  Bytes part(4);
+  ASSERT_TRUE(file.read_at(3, part));
+  EXPECT_EQ(as_text(part), "3456");
+  ASSERT_TRUE(file.read_at(10, {}));
+  expect_error(file.read_at(7, part), ErrorKind::kBadInput, "ends at byte 10");
+  EXPECT_FALSE(InputFile::open(folder_ / "absent"));
+  EXPECT_FALSE(InputFile::open(folder_));
+}
+
 TEST_F(File, AnEndlessFileStopsAtTheLimit) {
   expect_error(status_of(read_file("/dev/zero", 1 << 20)), ErrorKind::kBadInput, "/dev/zero");
 }

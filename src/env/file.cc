@@ -120,6 +120,58 @@ Result<Bytes> read_file(const fs::path& path, std::size_t max_bytes, const ReadP
   return bytes;
 }
 
+InputFile::InputFile(fs::path path, int descriptor, std::uint64_t size_bytes)
+    : path_(std::move(path)), descriptor_(descriptor), size_bytes_(size_bytes) {}
+
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_bytes_(other.size_bytes_) {}
+
+InputFile& InputFile::operator=(InputFile&& other) noexcept {
+  std::swap(path_, other.path_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(size_bytes_, other.size_bytes_);
+  return *this;
+}
+
+InputFile::~InputFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+Result<InputFile> InputFile::open(const fs::path& path) {
+  // Without O_NONBLOCK a named pipe would wait here for somebody to write.
+  InputFile file(path, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0);
+  struct stat information = {};
+  if (file.descriptor_ < 0 || ::fstat(file.descriptor_, &information) != 0) {
+    return system_failure("read", path.string(), errno);
+  }
+  if (!S_ISREG(information.st_mode)) {
+    return fail(ErrorKind::kUsage, path.string() + " is not a regular file.");
+  }
+  file.size_bytes_ = static_cast<std::uint64_t>(information.st_size);
+  return file;
+}
+
+Status InputFile::read_at(std::uint64_t offset, std::span<std::uint8_t> to) const {
+  while (!to.empty()) {
+    if (interrupted()) {
+      return fail(ErrorKind::kCancelled, "stopped reading " + path_.string() + ".");
+    }
+    const ssize_t count = ::pread(descriptor_, to.data(), std::min(to.size(), kChunkBytes),
+                                  static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_failure("read", path_.string(), errno);
+    if (count == 0) {
+      return fail(ErrorKind::kBadInput, path_.string() + " ends at byte " + std::to_string(offset) +
+                                            ", before the end of what it should hold.");
+    }
+    offset += static_cast<std::uint64_t>(count);
+    to = to.subspan(static_cast<std::size_t>(count));
+  }
+  return {};
+}
+
 Status write_all(int descriptor, ByteView bytes, std::string_view name) {
   while (!bytes.empty()) {
     const ssize_t count = ::write(descriptor, bytes.data(), std::min(bytes.size(), kChunkBytes));

@@ -7,8 +7,10 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <span>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -24,6 +26,26 @@ using ReadProgress = std::function<void(std::size_t done_bytes, std::size_t tota
 // before reading where the size is known; kCancelled if interrupted() (signal.h) becomes true.
 [[nodiscard]] Result<Bytes> read_file(const std::filesystem::path& path, std::size_t max_bytes,
                                       const ReadProgress& progress = {});
+
+// A regular file that is read in parts, for what does not fit into memory as a whole.
+class InputFile {
+ public:
+  [[nodiscard]] static Result<InputFile> open(const std::filesystem::path& path);
+  InputFile(InputFile&& other) noexcept;
+  InputFile& operator=(InputFile&& other) noexcept;
+  ~InputFile();
+
+  [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }  // when it was opened
+  // Fills all of `to`. An error if the file ends before, or kCancelled as for read_file.
+  [[nodiscard]] Status read_at(std::uint64_t offset, std::span<std::uint8_t> to) const;
+
+ private:
+  InputFile(std::filesystem::path path, int descriptor, std::uint64_t size_bytes);
+
+  std::filesystem::path path_;
+  int descriptor_ = -1;
+  std::uint64_t size_bytes_ = 0;
+};
 
 // Afterwards either the file holds exactly `bytes` with permissions `mode`, on disk, or there is an
 // error, the old file is untouched and no other file is left behind. One exception: if the last
