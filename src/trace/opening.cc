@@ -6,6 +6,13 @@
 namespace otr::trace {
 namespace {
 
+// ceil(log2) of the leaves of a trace at the limits of SPEC LIM-1, 2 + 256·513.
+constexpr std::size_t kMaxDepth = 18;
+
+Hash root_of_list(std::uint64_t leaf_count, const Hash& top) {
+  return merkle::root(merkle::Kind::kTrace, merkle::Type::kHash, leaf_count, 1, top);
+}
+
 std::unexpected<Error> path_invalid(std::string message) {
   return fail(ErrorKind::kReject, std::move(message), "PATH_INVALID");
 }
@@ -50,7 +57,7 @@ Status check_opening(const machine::Shape& shape, std::uint64_t token_count, con
   const std::uint64_t count = trace_leaf_count(shape);
   OTR_TRY_ASSIGN(const Hash trace_top,
                  merkle::top_of_range(count, index, index + 1, tree, opening.trace_path));
-  if (merkle::root(merkle::Kind::kTrace, merkle::Type::kHash, count, 1, trace_top) != trace_root) {
+  if (root_of_list(count, trace_top) != trace_root) {
     return path_invalid("the opening leads to another trace root");
   }
   return {};
@@ -62,10 +69,27 @@ Status check_token_path(std::uint64_t leaf_count, const Hash& trace_root, const 
   const std::array<Hash, 2> leaves = {hash_of(header), token_root};
   const Result<Hash> top = merkle::top_of_range(leaf_count, 0, 2, leaves, path);
   if (!top) return fail(ErrorKind::kReject, top.error().message, kCode);
-  if (merkle::root(merkle::Kind::kTrace, merkle::Type::kHash, leaf_count, 1, *top) != trace_root) {
+  if (root_of_list(leaf_count, *top) != trace_root) {
     return fail(ErrorKind::kReject, "header and token ids lead to another trace root", kCode);
   }
   return {};
+}
+
+std::optional<std::uint64_t> leaf_count_of_token_path(const Hash& trace_root,
+                                                      const TraceHeader& header,
+                                                      const Hash& token_root,
+                                                      std::span<const Hash> path) {
+  // The two leaves meet at the first level; every level above has one hash of the path.
+  const std::size_t depth = path.size() + 1;
+  if (depth > kMaxDepth) return std::nullopt;
+  const std::uint64_t most = std::uint64_t{1} << depth;
+  const std::array<Hash, 2> leaves = {hash_of(header), token_root};
+  const Result<Hash> top = merkle::top_of_range(most, 0, 2, leaves, path);
+  if (!top) return std::nullopt;
+  for (std::uint64_t count = most / 2 + 1; count <= most; ++count) {
+    if (root_of_list(count, *top) == trace_root) return count;
+  }
+  return std::nullopt;
 }
 
 }  // namespace otr::trace

@@ -7,6 +7,8 @@
 #define OTR_TRACE_OPENING_H_
 
 #include <cstdint>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "base/bytes.h"
@@ -36,6 +38,14 @@ struct Opening {
 [[nodiscard]] Status check_token_path(std::uint64_t leaf_count, const Hash& trace_root,
                                       const TraceHeader& header, const Hash& token_root,
                                       std::span<const Hash> path);
+
+// The number of leaves of a trace under `trace_root` whose leaves [0, 2) are the header and
+// `token_root`, for a verifier that has no model and so knows only the depth, which is that of the
+// path; nothing if there is none. Costs at most 2^17 hashes, for the deepest trace of SPEC LIM-1.
+[[nodiscard]] std::optional<std::uint64_t> leaf_count_of_token_path(const Hash& trace_root,
+                                                                    const TraceHeader& header,
+                                                                    const Hash& token_root,
+                                                                    std::span<const Hash> path);
 
 }  // namespace otr::trace
 

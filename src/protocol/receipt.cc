@@ -1,0 +1,114 @@
+#include "protocol/receipt.h"
+
+#include "base/hex.h"
+#include "protocol/fields.h"
+
+namespace otr::protocol {
+namespace {
+
+constexpr std::string_view kFormat = "otr-receipt/1";
+// A valid receipt has at most two ids for each position of the longest context, and a few fields.
+constexpr JsonBounds kBounds = {.max_bytes = kMaxReceiptBytes, .max_values = std::size_t{1} << 20};
+
+Json encode_claim(const Receipt& receipt) {
+  const Claim& claim = receipt.claim;
+  return {{"checkpoint", std::to_string(claim.checkpoint)},
+          {"checkpoint_hash", to_hex(claim.checkpoint_hash)},
+          {"finish_reason", claim.finish_reason},
+          {"out_count", claim.out_count},
+          {"prompt_count", claim.prompt_count},
+          {"request_hash", to_hex(claim.request_hash)},
+          {"session", to_hex(claim.session)},
+          {"signature", to_hex(receipt.claim_signature)},
+          {"signer", to_hex(receipt.signer)},
+          {"trace_root", to_hex(claim.trace_root)}};
+}
+
+void decode_claim(const Fields& fields, Receipt& receipt) {
+  receipt.claim = {.request_hash = fields.bytes<32>("request_hash"),
+                   .trace_root = fields.bytes<32>("trace_root"),
+                   .prompt_count = fields.number<std::uint32_t>("prompt_count"),
+                   .out_count = fields.number<std::uint32_t>("out_count"),
+                   .finish_reason = fields.number<std::uint8_t>("finish_reason"),
+                   .session = fields.bytes<32>("session"),
+                   .checkpoint = fields.decimal64("checkpoint"),
+                   .checkpoint_hash = fields.bytes<32>("checkpoint_hash")};
+  receipt.claim_signature = fields.bytes<65>("signature");
+  receipt.signer = fields.bytes<20>("signer");
+}
+
+Result<Receipt> decode_members(const Json& document) {
+  Status status;
+  const Fields fields(
+      document, "receipt",
+      {"claim", "countersignature", "evidence", "format", "ledger", "output_ids", "output_text",
+       "prompt_ids", "prompt_text", "request", "spec_hash", "trace_path"},
+      status);
+  Receipt receipt;
+  const std::string format = fields.text("format");
+  OTR_TRY(status);
+  if (format != kFormat) {
+    return fail(ErrorKind::kBadInput, "receipt.format must be \"otr-receipt/1\".", "MALFORMED");
+  }
+  decode_claim(fields.object("claim", {"checkpoint", "checkpoint_hash", "finish_reason",
+                                       "out_count", "prompt_count", "request_hash", "session",
+                                       "signature", "signer", "trace_root"}),
+               receipt);
+  const Fields countersignature = fields.object("countersignature", {"operator", "signature"});
+  receipt.operator_address = countersignature.bytes<20>("operator");
+  receipt.countersignature = countersignature.bytes<65>("signature");
+  receipt.evidence_kind = fields.object("evidence", {"kind"}).text("kind");
+  receipt.ledger = fields.bytes<32>("ledger");
+  receipt.output_ids = fields.ids("output_ids");
+  receipt.output_text = fields.text("output_text");
+  receipt.prompt_ids = fields.ids("prompt_ids");
+  receipt.prompt_text = fields.text("prompt_text");
+  receipt.spec_hash = fields.bytes<32>("spec_hash");
+  receipt.trace_path = fields.hashes("trace_path");
+  OTR_TRY(status);
+  OTR_TRY_ASSIGN(receipt.request,
+                 decode_request(fields.member("request"), "receipt.request",
+                                static_cast<std::uint32_t>(receipt.prompt_ids.size())));
+  return receipt;
+}
+
+}  // namespace
+
+Result<std::string> encode_receipt(const Receipt& receipt) {
+  const Json document = {{"claim", encode_claim(receipt)},
+                         {"countersignature",
+                          {{"operator", to_hex(receipt.operator_address)},
+                           {"signature", to_hex(receipt.countersignature)}}},
+                         {"evidence", {{"kind", receipt.evidence_kind}}},
+                         {"format", kFormat},
+                         {"ledger", to_hex(receipt.ledger)},
+                         {"output_ids", receipt.output_ids},
+                         {"output_text", receipt.output_text},
+                         {"prompt_ids", receipt.prompt_ids},
+                         {"prompt_text", receipt.prompt_text},
+                         {"request", encode_request(receipt.request)},
+                         {"spec_hash", to_hex(receipt.spec_hash)},
+                         {"trace_path", hex_list(receipt.trace_path)}};
+  OTR_TRY_ASSIGN(std::string text, dump_canonical_json(document, "receipt"));
+  text += '\n';
+  if (text.size() > kMaxReceiptBytes) {
+    return fail(ErrorKind::kBadInput, "The receipt is longer than 16 MiB.", "LIMIT_EXCEEDED");
+  }
+  return text;
+}
+
+Result<Receipt> decode_receipt(std::string_view text) {
+  if (text.size() > kMaxReceiptBytes) {
+    return fail(ErrorKind::kBadInput, "The receipt is longer than 16 MiB.", "LIMIT_EXCEEDED");
+  }
+  const bool ended = text.ends_with('\n');
+  if (ended) text.remove_suffix(1);
+  OTR_TRY_ASSIGN(const Json document, parse_canonical_json(text, "receipt", kBounds));
+  if (!ended) {
+    return fail(ErrorKind::kBadInput, "The receipt does not end with a line feed.",
+                "NOT_CANONICAL");
+  }
+  return decode_members(document);
+}
+
+}  // namespace otr::protocol
