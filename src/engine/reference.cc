@@ -74,7 +74,9 @@ Reference::Reference(const machine::Model& model, const machine::Sampling& sampl
 
 Status Reference::run_tensor(std::uint32_t t, std::uint32_t layer, Tensor tensor) {
   const std::uint64_t size = machine::shape_of(program_, state_.sampling, t, layer, tensor).size();
-  std::vector<std::int64_t> values(size);
+  // In place: the elements of a root read the ones before them.
+  auto& values = state_.tensors[static_cast<std::size_t>(tensor)];
+  values.assign(size, 0);
   for (std::uint64_t i = 0; i < size; ++i) {
     const machine::StepResult result = machine::step(context(), state_, {t, layer, tensor, i});
     OTR_CHECK(result.outcome != machine::StepOutcome::kMismatch);
@@ -88,7 +90,6 @@ Status Reference::run_tensor(std::uint32_t t, std::uint32_t layer, Tensor tensor
     }
     values[i] = result.value;
   }
-  state_.tensors[static_cast<std::size_t>(tensor)] = std::move(values);
   return {};
 }
 

@@ -1,0 +1,53 @@
+#include "engine/pool.h"
+
+namespace otr::engine {
+
+Pool::Pool(unsigned threads) {
+  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+}
+
+Pool::~Pool() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  start_.notify_all();
+}
+
+void Pool::run_share(unsigned index) {
+  const std::size_t shares = workers_.size() + 1;
+  const std::size_t begin = count_ * index / shares;
+  const std::size_t end = count_ * (index + 1) / shares;
+  if (begin < end) (*body_)(begin, end);
+}
+
+void Pool::split(std::size_t count, const Body& body) {
+  {
+    const std::lock_guard lock(mutex_);
+    body_ = &body;
+    count_ = count;
+    running_ = static_cast<unsigned>(workers_.size());
+    ++round_;
+  }
+  start_.notify_all();
+  run_share(0);
+  std::unique_lock lock(mutex_);
+  done_.wait(lock, [this] { return running_ == 0; });
+}
+
+void Pool::work(unsigned index) {
+  std::uint64_t seen = 0;
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      start_.wait(lock, [&] { return stop_ || round_ != seen; });
+      if (stop_) return;
+      seen = round_;
+    }
+    run_share(index);
+    const std::lock_guard lock(mutex_);
+    if (--running_ == 0) done_.notify_one();
+  }
+}
+
+}  // namespace otr::engine
