@@ -12,7 +12,7 @@ from oracle.encoding import hexa
 from oracle.prng import Prng
 
 
-def _sampling(parameters):
+def show_sampling(parameters):
     out = asdict(parameters)
     out["seed"] = hexa(parameters.seed)
     return out
@@ -21,7 +21,7 @@ def _sampling(parameters):
 def _choice(rule, name, logits, parameters, output=(), n_prompt=1):
     tokens = [0] * n_prompt + list(output)
     c = s.choose(logits, tokens, n_prompt, len(tokens) - 1, parameters)
-    inputs = {"logits": logits, "tokens": tokens, "n_prompt": n_prompt, "sampling": _sampling(parameters)}
+    inputs = {"logits": logits, "tokens": tokens, "n_prompt": n_prompt, "sampling": show_sampling(parameters)}
     out = {"L": c.L, "token": c.token}
     if parameters.inv_t:
         out.update(keys=c.keys[:64], k_kept=c.k_kept, p_kept=c.p_kept, kept=c.kept, noise=c.noise)
