@@ -8,7 +8,7 @@ import sys
 from fractions import Fraction
 
 from witness import (B16, P, Params, attention_witness, cells_of, check_attention, check_mlp, div, mlp_witness,
-                     rsh, signed)
+                     rsh, signed, silu)
 
 EXP2 = [round(2**14 * 2 ** (i / 256)) for i in range(256)]   # no entry is near a tie: floats are exact enough here
 failures = []
@@ -259,7 +259,6 @@ def run_forgeries(prm, rnd):
     expect("honest small feed-forward row", not bad, str(bad or ""))
     for name, force, want in mlp_forgeries():
         force = {k: dict(v) for k, v in force.items()}
-        from witness import silu
         for k, fo in force.items():
             if fo.get("shift") in ("+1", "-1"):
                 fo["shift"] = honest[k]["shift"][0] + int(fo["shift"])

@@ -12,8 +12,6 @@ A named index ("the j that exceeds") is sent in clear, once a row or head, as in
 """
 import decimal
 import functools
-import random
-import sys
 
 P = 2**64 - 2**32 + 1
 B16 = 32639

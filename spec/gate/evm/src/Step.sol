@@ -29,8 +29,10 @@ contract Step {
         uint16 microTile; // elements in a tile of a micro-tensor
         uint16 numbers; // how many exponents the model has
         uint16 claimIndex;
-        uint8 outputBits; // F
+        uint8 outputBits; // F; PART: the element is a partial sum of OP-1, without scale and exponents
     }
+
+    uint8 constant PART = 255;
 
     error NoFault();
     error OutOfRange();
@@ -64,11 +66,11 @@ contract Step {
         o.cursor = cursor;
         claim(o, game.batchRoot, p.claimIndex);
         weights(o, game.modelRoot, p);
-        exponent(o, game.modelRoot, p);
+        if (p.outputBits != PART) exponent(o, game.modelRoot, p);
         row(o, game.microRoot, p);
         output(o, game.microRoot, p);
         if (o.cursor != cursor + blob.length) revert TrailingBytes();
-        int256 shift = o.e + o.f - int256(uint256(p.outputBits));
+        int256 shift = p.outputBits == PART ? int256(0) : o.e + o.f - int256(uint256(p.outputBits));
         right = Dot.packed(o.w, o.a, p.terms) * o.m;
         bool fault = shift < 0 || shift > 62;
         if (!fault) {
@@ -87,15 +89,22 @@ contract Step {
     }
 
     function weights(Opened memory o, bytes32 modelRoot, Place calldata p) private view {
-        bytes32[] memory roots = new bytes32[](2);
+        bytes32[] memory roots = new bytes32[](p.outputBits == PART ? 1 : 2);
         uint256 perRow = (uint256(p.cols) + 511) / 512;
         o.w = tiles(o, p.terms, 512, p.element * perRow, p.rows * perRow);
         roots[0] = Tree.root(2, 1, p.rows, p.cols, o.top);
+        o.m = 1;
+        if (p.outputBits != PART) {
+            roots[1] = scale(o, p);
+        }
+        checkList(o, 3, roots, p.weightLeaf, p.modelLeaves, modelRoot);
+    }
+
+    function scale(Opened memory o, Place calldata p) private view returns (bytes32) {
         uint256 count = p.rows - p.element / 512 * 512;
         uint256 at = tiles(o, 2 * (count < 512 ? count : 512), 1024, p.element / 512, (uint256(p.rows) + 511) / 512);
         o.m = element(at, 2, p.element % 512, false);
-        roots[1] = Tree.root(2, 4, 1, p.rows, o.top);
-        checkList(o, 3, roots, p.weightLeaf, p.modelLeaves, modelRoot);
+        return Tree.root(2, 4, 1, p.rows, o.top);
     }
 
     /// The matrix's exponent: element weightLeaf of the model's list of numbers (leaf 0 of the model here).
@@ -105,14 +114,17 @@ contract Step {
     }
 
     function row(Opened memory o, bytes32 microRoot, Place calldata p) private view {
-        bytes32[] memory roots = new bytes32[](2);
+        uint256 last = p.outputBits == PART ? 0 : 1;
+        bytes32[] memory roots = new bytes32[](last + 1);
         uint256 wide = p.activationBytes;
-        o.f = element(tiles(o, wide, wide, 0, 1), wide, 0, true);
-        roots[0] = Tree.root(9, wide == 8 ? 7 : 3, 1, 1, o.top);
+        if (last == 1) {
+            o.f = element(tiles(o, wide, wide, 0, 1), wide, 0, true);
+            roots[0] = Tree.root(9, wide == 8 ? 7 : 3, 1, 1, o.top);
+        }
         o.a = tiles(o, p.terms * wide, p.microTile * wide, 0, (uint256(p.cols) + p.microTile - 1) / p.microTile);
         if (wide == 8) narrow(o.a, p.terms);
-        roots[1] = Tree.root(9, wide == 8 ? 7 : 3, 1, p.cols, o.top);
-        checkList(o, 10, roots, p.activationNumber - 1, p.microLeaves, microRoot);
+        roots[last] = Tree.root(9, wide == 8 ? 7 : 3, 1, p.cols, o.top);
+        checkList(o, 10, roots, p.activationNumber - last, p.microLeaves, microRoot);
     }
 
     function output(Opened memory o, bytes32 microRoot, Place calldata p) private view {

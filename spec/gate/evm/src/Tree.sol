@@ -58,23 +58,41 @@ library Tree {
             scratch := mload(0x40)
             mstore(0x40, add(scratch, 96))
         }
-        uint256 size = 1;
-        while (size < n) size <<= 1;
-        for (; size > 1; size >>= 1) {
-            uint256 out = 0;
-            uint256 i = 0;
-            if (a & 1 == 1) {
-                hashes[out++] = node(word(cursor), hashes[i++], scratch);
-                cursor += 32;
+        unchecked {
+            uint256 size = 1;
+            while (size < n) size <<= 1;
+            for (; size > 1; size >>= 1) {
+                uint256 to = 0;
+                uint256 from = 0;
+                uint256 count = b - a;
+                if (a & 1 == 1) {
+                    put(hashes, to++, node(word(cursor), get(hashes, from++), scratch));
+                    cursor += 32;
+                }
+                for (; from + 1 < count; from += 2) {
+                    put(hashes, to++, node(get(hashes, from), get(hashes, from + 1), scratch));
+                }
+                if (b & 1 == 1 && from < count) {
+                    put(hashes, to++, node(get(hashes, from), word(cursor), scratch));
+                    cursor += 32;
+                }
+                (a, b) = (a >> 1, (b + 1) >> 1);
             }
-            for (; i + 1 < b - a; i += 2) hashes[out++] = node(hashes[i], hashes[i + 1], scratch);
-            if (b & 1 == 1 && i < b - a) {
-                hashes[out++] = node(hashes[i], word(cursor), scratch);
-                cursor += 32;
-            }
-            (a, b) = (a >> 1, (b + 1) >> 1);
         }
         return (hashes[0], cursor);
+    }
+
+    /// Unchecked elements: rangeTop never leaves the list it was given.
+    function get(bytes32[] memory list, uint256 i) private pure returns (bytes32 v) {
+        assembly ("memory-safe") {
+            v := mload(add(add(list, 32), shl(5, i)))
+        }
+    }
+
+    function put(bytes32[] memory list, uint256 i, bytes32 v) private pure {
+        assembly ("memory-safe") {
+            mstore(add(add(list, 32), shl(5, i)), v)
+        }
     }
 
     function word(uint256 cursor) internal pure returns (bytes32 v) {
