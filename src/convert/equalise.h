@@ -1,0 +1,38 @@
+// Changes of a layer that keep its function and lose less when its weights become int8.
+//
+// An int8 row has one scale, so its error is set by its largest weight. Dividing each column of a
+// matrix by its size flattens the rows, and whatever produces that input takes the factor: a norm's
+// gain, or the row of the up-projection. No data is needed, because the 16-bit activations have
+// range to spare (this is what makes outlier channels harmless).
+#ifndef OTR_CONVERT_EQUALISE_H_
+#define OTR_CONVERT_EQUALISE_H_
+
+#include <initializer_list>
+#include <vector>
+
+#include "convert/float_model.h"
+
+namespace otr::convert {
+
+// Norm gain and the matrices that read the normed row.
+void equalise_norm(std::vector<float>& gain, std::initializer_list<FloatMatrix*> readers);
+
+// Rows of the up-projection and columns of the down-projection.
+void equalise_ffn(FloatMatrix& up, FloatMatrix& down);
+
+// Folds score_scale·log2(e) into the queries: wq and its bias, or the q norm's gain (SPEC OP-8).
+void fold_score_scale(FloatLayer& layer, double score_scale);
+
+// Moves the v bias into o's, since attention weights sum to one (SPEC OP-9): one value for each row
+// of wo, the o bias included; empty where there is neither.
+[[nodiscard]] std::vector<double> fold_value_bias(const FloatLayer& layer,
+                                                  const machine::Shape& shape);
+
+// Where keys would be large (a bias of hundreds), scales the keys of a head down and its queries up
+// by a power of two. Only without q/k norms. Returns the largest q or k that this layer is likely
+// to produce: bias plus six standard deviations for a normed row of independent elements.
+double balance_queries_and_keys(FloatLayer& layer, const machine::Shape& shape);
+
+}  // namespace otr::convert
+
+#endif  // OTR_CONVERT_EQUALISE_H_

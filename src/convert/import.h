@@ -1,0 +1,53 @@
+// Import of a Hugging Face model directory as a model artifact.
+//
+// Reads config.json, the weights and the tokeniser's files, and writes one file. The function of
+// the artifact is the model's but for the rounding of its weights to int8; no data is used to
+// calibrate.
+#ifndef OTR_CONVERT_IMPORT_H_
+#define OTR_CONVERT_IMPORT_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace otr::convert {
+
+struct ImportOptions {
+  int residual_frac_bits = 16;  // F_x in [8, 20]; lowered where the embedding needs it
+  int qk_frac_bits = 14;        // F_q in [8, 14]
+  bool equalise = true;         // off only to measure what it is worth
+  // Called before each part with the number of parts done and of all.
+  std::function<void(std::string_view part, std::uint64_t done, std::uint64_t total)> progress;
+};
+
+// What became of one matrix.
+struct MatrixReport {
+  std::string name;
+  double error = 0;  // sqrt(Σ (w - ŵ)² / Σ w²)
+  int exponent = 0;
+  std::uint32_t least_scale = 0, greatest_scale = 0;
+};
+
+struct ImportReport {
+  Hash model_root = {};
+  std::uint64_t source_bytes = 0;
+  std::uint64_t artifact_bytes = 0;
+  int residual_frac_bits = 0;
+  std::vector<MatrixReport> matrices;
+  std::vector<std::string> warnings;
+};
+
+// Needs memory for the artifact and one layer in float32. On an error nothing is left at `out`.
+[[nodiscard]] Result<ImportReport> import_huggingface(const std::filesystem::path& folder,
+                                                      const std::filesystem::path& out,
+                                                      const ImportOptions& options = {});
+
+}  // namespace otr::convert
+
+#endif  // OTR_CONVERT_IMPORT_H_

@@ -1,0 +1,35 @@
+// The files beside the weights that turn text into ids and chats into text.
+#ifndef OTR_CONVERT_TOKENIZER_FILES_H_
+#define OTR_CONVERT_TOKENIZER_FILES_H_
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/result.h"
+
+namespace otr::convert {
+
+// SPEC MODEL-7: the bytes of token j are bytes[offsets[j], offsets[j + 1]).
+struct TokenTable {
+  std::vector<std::uint32_t> offsets;
+  Bytes bytes;
+};
+
+struct TokenizerFiles {
+  std::string document;       // of text/tokenizer.h
+  std::string chat_template;  // empty where there is none
+  std::vector<std::uint32_t> eos_ids;
+  TokenTable tokens;  // ids beyond the tokeniser's have no bytes
+};
+
+// tokenizer.json or tokenizer.model, tokenizer_config.json, generation_config.json, config.json and
+// chat_template.jinja. kBadInput if the tokeniser has ids that a model of `vocabulary` ids has not.
+[[nodiscard]] Result<TokenizerFiles> read_tokenizer_files(const std::filesystem::path& folder,
+                                                          std::uint32_t vocabulary);
+
+}  // namespace otr::convert
+
+#endif  // OTR_CONVERT_TOKENIZER_FILES_H_
