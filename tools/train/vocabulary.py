@@ -25,7 +25,7 @@ CONTEXT = 512
 BOS, EOS = "<|bos|>", "<|eos|>"
 PROMPT_BIT = 0x8000
 SHAPES = {
-    "demo-hf": dict(layers=4, hidden=256, heads=8, kv_heads=4, ffn=704),
+    "demo-hf": dict(layers=4, hidden=192, heads=6, kv_heads=2, ffn=512),
     "demo-small-hf": dict(layers=3, hidden=128, heads=4, kv_heads=2, ffn=320),
 }
 # GPT-2's pattern with \p{L} and \p{N} written out for ASCII.
