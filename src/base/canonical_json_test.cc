@@ -31,7 +31,12 @@ TEST(CanonicalJson, RefusesEveryOtherSpelling) {
                                       R"({"b":1,"a":2})",
                                       R"({"a":1,"a":2})",
                                       R"({"a":1,"a":1})",
+                                      "1 1",
                                       "-0",
+                                      "01",
+                                      "+1",
+                                      "-",
+                                      R"("\ud800")",
                                       "1.0",
                                       "1e2",
                                       "0.5",
@@ -52,10 +57,11 @@ TEST(CanonicalJson, RefusesEveryOtherSpelling) {
 
 TEST(CanonicalJson, RefusesWhatIsNoJson) {
   for (const std::string_view text :
-       {"", "01", "+1", "1 1", "[1,]", "{\"a\"}", "'a'", "NaN", "\"\x01\"", "\"\xc3\"",
-        "\"\xed\xa0\x80\"", "\"\xff\"", R"("\ud800")", "[", "tru"}) {
+       {"", "1,1", "[1,]", "{\"a\"}", "[1}", "{}x", "'a'", "NaN", "\"\x01\"", "\"\xc3\"",
+        "\"\xed\xa0\x80\"", "\"\xff\"", R"("\q")", R"("\u00")", "[", "tru"}) {
     EXPECT_EQ(code_of(text), "MALFORMED") << text;
   }
+  EXPECT_EQ(code_of(std::string_view("{}\0", 3)), "MALFORMED");
   EXPECT_EQ(code_of(std::string(100000, '[')), "NOT_CANONICAL");
 }
 
