@@ -5,6 +5,7 @@ and the list of tensors (MALFORMED), then all other ranges (MODEL_INVALID).
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from oracle.encoding import H, INTEGERS, canonical_json, integer, integers, read_canonical, require
 from oracle.ops import Gain, Matrix
@@ -30,7 +31,7 @@ class Tensor:
     values: list
 
 
-@dataclass
+@dataclass(eq=False)
 class Model:
     config: dict
     metadata: dict
@@ -231,6 +232,7 @@ def documents(model):
             (("OTR.conf", "otr.config"), ("OTR.toks", "otr.tokenizer"), ("OTR.tmpl", "otr.template"))]
 
 
+@lru_cache(64)
 def model_root(model):
     """MODEL-6."""
     return list_root(KIND["model"], documents(model) + [root for _, root in roots_of_tensors(model)])

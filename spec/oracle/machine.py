@@ -265,8 +265,8 @@ class OutOfRange(Reject):
         self.t, self.layer = t, layer
 
 
-def run(model, prompt, sampling, stop=(), max_tokens=1, forced=None, wanted=()):
-    """PROG-1. Chooses tokens until SAMP-10 ends the answer, or follows the ids of `forced` to their end."""
+def run(model, prompt, sampling, stop=(), max_tokens=1, forced=None, wanted=(), on_token=None):
+    """PROG-1. Chooses tokens until SAMP-10 ends the answer, or follows the ids of `forced` to their end and tells on_token(chosen, forced)."""
     machine, token_bytes = Machine(model), model.token_bytes()
     e = Execution(machine, list(prompt), len(prompt), sampling)
     t = 0
@@ -289,6 +289,8 @@ def run(model, prompt, sampling, stop=(), max_tokens=1, forced=None, wanted=()):
                 e.micro[t, "head"] = micro
             e.chosen.append(token)
             e.tokens.append(token if forced is None else forced[len(e.output)])
+            if on_token:
+                on_token(token, e.tokens[-1])
             e.finish_reason = samp.finish(e.output, token_bytes, e.n_prompt, model.config["eos_ids"], stop, max_tokens, model.config["context"])
             if len(e.output) == len(forced) if forced is not None else e.finish_reason:
                 return e

@@ -2,7 +2,7 @@
 
 import json
 
-from oracle import vectors_arith, vectors_encoding, vectors_forward, vectors_merkle, vectors_model, vectors_ops, vectors_sampling, vectors_tables
+from oracle import vectors_arith, vectors_encoding, vectors_forward, vectors_merkle, vectors_model, vectors_ops, vectors_receipt, vectors_request, vectors_sampling, vectors_tables
 
 
 def _document(name, module):
@@ -20,4 +20,5 @@ def _document(name, module):
 CHAPTERS = {name: _document(name, module) for name, module in (
     ("arith", vectors_arith), ("merkle", vectors_merkle), ("tables", vectors_tables), ("encoding", vectors_encoding),
     ("ops", vectors_ops), ("sampling", vectors_sampling), ("model", vectors_model), ("forward", vectors_forward),
+    ("request", vectors_request), ("receipt", vectors_receipt),
 )}

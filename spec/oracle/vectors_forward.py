@@ -67,8 +67,7 @@ def _add_stops():
 
 @lru_cache(None)
 def execution(name):
-    if "stop token" not in EXECUTIONS:
-        _add_stops()
+    cases_ready()
     return machine.run(**arguments(name))
 
 
@@ -144,7 +143,12 @@ def _divergences():
     return out
 
 
-def cases():
+def cases_ready():
+    """Completes EXECUTIONS."""
     if "stop token" not in EXECUTIONS:
         _add_stops()
+
+
+def cases():
+    cases_ready()
     return [_execution_case(name) for name in list(EXECUTIONS)] + _overflow_cases() + _token_roots() + _divergences()
