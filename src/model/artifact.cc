@@ -85,7 +85,7 @@ Result<std::uint64_t> read_token_bytes(const Json& header) {
   }
   if (shape == nullptr || !shape->is_array() || shape->size() != 1 ||
       !(*shape)[0].is_number_unsigned() || (*shape)[0] == 0U) {
-    return invalid("has no tensor 'tokens.bytes' with one size that is at least 1.");
+    return malformed("has no tensor 'tokens.bytes' with one size that is at least 1.");
   }
   const auto size = (*shape)[0].get<std::uint64_t>();
   if (size > kMaxTokenBytes) {
@@ -101,11 +101,11 @@ Result<std::uint64_t> read_token_bytes(const Json& header) {
 Status check_entries(const Json& header, const std::vector<TensorSpec>& layout) {
   for (const TensorSpec& spec : layout) {
     const auto entry = header.find(spec.name);
-    if (entry == header.end()) return invalid("has no tensor '" + spec.name + "'.");
+    if (entry == header.end()) return malformed("has no tensor '" + spec.name + "'.");
     const Json expected = header_entry(spec);
     if (*entry != expected) {
-      return invalid("says of tensor '" + spec.name + "' " + entry->dump().substr(0, 160) +
-                     ", which must be " + expected.dump() + ".");
+      return malformed("says of tensor '" + spec.name + "' " + entry->dump().substr(0, 160) +
+                       ", which must be " + expected.dump() + ".");
     }
   }
   if (header.size() == layout.size() + 1) return {};
@@ -113,7 +113,7 @@ Status check_entries(const Json& header, const std::vector<TensorSpec>& layout) 
     const bool known = name == "__metadata__" || std::ranges::any_of(layout, [&](const auto& spec) {
                          return spec.name == name;
                        });
-    if (!known) return invalid("has the unknown tensor '" + name.substr(0, 80) + "'.");
+    if (!known) return malformed("has the unknown tensor '" + name.substr(0, 80) + "'.");
   }
   OTR_CHECK(false);  // more members than known names, so one of them is unknown
 }

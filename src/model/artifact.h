@@ -39,7 +39,7 @@ class Artifact {
   [[nodiscard]] std::span<const Tensor> tensors() const { return tensors_; }  // order of MODEL-3
   [[nodiscard]] const std::string& tokenizer() const { return tokenizer_; }
   [[nodiscard]] const std::string& chat_template() const { return template_; }
-  [[nodiscard]] std::size_t size_bytes() const { return bytes_.size(); }
+  [[nodiscard]] ByteView file() const { return bytes_; }
 
  private:
   friend Result<Artifact> parse_artifact(Bytes bytes);
@@ -57,9 +57,9 @@ class Artifact {
 };
 
 // All of SPEC MODEL-1 to MODEL-7 and chapter LIM. Every error is kBadInput with one of the codes
-// MALFORMED (no safetensors file), NOT_CANONICAL (another spelling of the header) and MODEL_INVALID
-// (everything that MODEL-2 to MODEL-4 forbid); the message names tensor, field and offset.
-// Allocates no more than a small multiple of the bytes given.
+// MALFORMED (not the file or the members of MODEL-1 to MODEL-3), NOT_CANONICAL (another spelling of
+// the header), MODEL_INVALID (MODEL-4 and LIM-1) and LIMIT_EXCEEDED (LIM-2); the message names
+// tensor, field and offset. Allocates no more than a small multiple of the bytes given.
 [[nodiscard]] Result<Artifact> parse_artifact(Bytes bytes);
 
 // What an artifact is made of.

@@ -151,19 +151,19 @@ TEST(Artifact, HeaderMustSayWhatTheConfigurationSays) {
       {"/__metadata__/otr.template", 1, "MALFORMED"},
       {"/__metadata__/otr.template", std::string(kMaxTemplateBytes + 1, 'x'), "LIMIT_EXCEEDED"},
       {"/__metadata__", nullptr, "MALFORMED"},
-      {"/embed.weight/dtype", "U8", "MODEL_INVALID: the artifact says of tensor 'embed.weight'"},
-      {"/embed.weight/dtype", nullptr, "MODEL_INVALID"},
-      {"/embed.weight/shape", {10, 17}, "MODEL_INVALID"},
-      {"/embed.weight/shape", {170}, "MODEL_INVALID"},
-      {"/embed.weight/more", 1, "MODEL_INVALID"},
-      {"/embed.scale/data_offsets", {0, 34}, "MODEL_INVALID"},
-      {"/layers.1.wq.bias", {1}, "MODEL_INVALID: the artifact has the unknown tensor"},
-      {"/layers.1.wq.scale", nullptr, "MODEL_INVALID"},
-      {"/tokens.bytes/shape", {17}, "MODEL_INVALID"},
-      {"/tokens.bytes/shape", {0}, "MODEL_INVALID"},
-      {"/tokens.bytes/shape", {-1}, "MODEL_INVALID"},
+      {"/embed.weight/dtype", "U8", "MALFORMED: the artifact says of tensor 'embed.weight'"},
+      {"/embed.weight/dtype", nullptr, "MALFORMED"},
+      {"/embed.weight/shape", {10, 17}, "MALFORMED"},
+      {"/embed.weight/shape", {170}, "MALFORMED"},
+      {"/embed.weight/more", 1, "MALFORMED"},
+      {"/embed.scale/data_offsets", {0, 34}, "MALFORMED"},
+      {"/layers.1.wq.bias", {1}, "MALFORMED: the artifact has the unknown tensor"},
+      {"/layers.1.wq.scale", nullptr, "MALFORMED"},
+      {"/tokens.bytes/shape", {17}, "MALFORMED"},
+      {"/tokens.bytes/shape", {0}, "MALFORMED"},
+      {"/tokens.bytes/shape", {-1}, "MALFORMED"},
       {"/tokens.bytes/shape", {UINT64_MAX}, "LIMIT_EXCEEDED"},
-      {"/tokens.bytes", 1, "MODEL_INVALID"},
+      {"/tokens.bytes", 1, "MALFORMED"},
   };
   for (const HeaderCase& test : cases) {
     Json header = header_of(file);
@@ -174,7 +174,7 @@ TEST(Artifact, HeaderMustSayWhatTheConfigurationSays) {
   Json header = header_of(file);
   header.erase("final_norm.gain");
   EXPECT_EQ(refusal(with_header(file, header.dump())),
-            "MODEL_INVALID: the artifact has no tensor 'final_norm.gain'.");
+            "MALFORMED: the artifact has no tensor 'final_norm.gain'.");
 }
 
 // Stores `value` into element `index` of the named tensor and gives the refusal.

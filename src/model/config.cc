@@ -8,6 +8,10 @@
 namespace otr::model {
 namespace {
 
+// Members and types that are not those of SPEC MODEL-2, and values that MODEL-4 forbids.
+std::unexpected<Error> malformed(const std::string& why) {
+  return fail(ErrorKind::kBadInput, "otr.config: " + why, "MALFORMED");
+}
 std::unexpected<Error> invalid(const std::string& why) {
   return fail(ErrorKind::kBadInput, "otr.config: " + why, "MODEL_INVALID");
 }
@@ -15,9 +19,9 @@ std::unexpected<Error> invalid(const std::string& why) {
 // An integer of [low, high]; `what` names the member in the error.
 Result<std::int64_t> integer_in(const Json& value, const std::string& what, std::int64_t low,
                                 std::int64_t high) {
+  if (!value.is_number_integer()) return malformed(what + " must be an integer.");
   const bool fits =
-      value.is_number_integer() && !(value.is_number_unsigned() &&
-                                     value.get<std::uint64_t>() > static_cast<std::uint64_t>(high));
+      !value.is_number_unsigned() || value.get<std::uint64_t>() <= static_cast<std::uint64_t>(high);
   if (!fits || value.get<std::int64_t>() < low || value.get<std::int64_t>() > high) {
     return invalid(what + " must be an integer in [" + std::to_string(low) + ", " +
                    std::to_string(high) + "].");
@@ -41,14 +45,14 @@ class Reader {
 
   Status boolean(const char* name, bool& to) {
     OTR_TRY_ASSIGN(const Json* value, member(name));
-    if (!value->is_boolean()) return invalid(std::string(name) + " must be true or false.");
+    if (!value->is_boolean()) return malformed(std::string(name) + " must be true or false.");
     to = value->get<bool>();
     return {};
   }
 
   Result<const Json*> member(const char* name) {
     const auto found = object_.find(name);
-    if (found == object_.end()) return invalid(prefix_ + name + " is missing.");
+    if (found == object_.end()) return malformed(prefix_ + name + " is missing.");
     seen_.push_back(name);
     return &*found;
   }
@@ -56,7 +60,7 @@ class Reader {
   Status no_others() const {
     for (const auto& [name, value] : object_.items()) {
       if (std::ranges::find(seen_, name) == seen_.end()) {
-        return invalid("the member '" + prefix_ + name.substr(0, 80) + "' is not known.");
+        return malformed("the member '" + prefix_ + name.substr(0, 80) + "' is not known.");
       }
     }
     return {};
@@ -96,12 +100,13 @@ Status read_shape(Reader& reader, machine::Shape& shape) {
 }
 
 Result<int> read_bits(const Json& value, const std::string& what) {
-  if (value != 8 && value != 16) return invalid(what + " must be 8 or 16.");
-  return value.get<int>();
+  OTR_TRY_ASSIGN(const std::int64_t number, integer_in(value, what, 8, 16));
+  if (number != 8 && number != 16) return invalid(what + " must be 8 or 16.");
+  return static_cast<int>(number);
 }
 
 Status read_act_bits(const Json& object, std::uint32_t layers, ActBits& bits) {
-  if (!object.is_object()) return invalid("act_bits must be an object.");
+  if (!object.is_object()) return malformed("act_bits must be an object.");
   Reader reader(object, "act_bits.");
   const std::pair<const char*, std::vector<int>*> rows[] = {
       {"attn", &bits.attn}, {"o", &bits.o}, {"mlp", &bits.mlp}, {"down", &bits.down}};
@@ -109,7 +114,7 @@ Status read_act_bits(const Json& object, std::uint32_t layers, ActBits& bits) {
     OTR_TRY_ASSIGN(const Json* list, reader.member(name));
     const std::string what = std::string("act_bits.") + name;
     if (!list->is_array() || list->size() != layers) {
-      return invalid(what + " must be an array with one number for each layer.");
+      return malformed(what + " must be an array with one number for each layer.");
     }
     for (const Json& value : *list) {
       OTR_TRY_ASSIGN(const int number, read_bits(value, what));
@@ -122,9 +127,8 @@ Status read_act_bits(const Json& object, std::uint32_t layers, ActBits& bits) {
 }
 
 Status read_eos_ids(const Json& list, std::uint32_t vocabulary, std::vector<std::uint32_t>& ids) {
-  if (!list.is_array() || list.size() > kMaxEosIds) {
-    return invalid("eos_ids must be an array of at most 16 ids.");
-  }
+  if (!list.is_array()) return malformed("eos_ids must be an array.");
+  if (list.size() > kMaxEosIds) return invalid("eos_ids has more than 16 ids.");
   for (const Json& value : list) {
     OTR_TRY_ASSIGN(const std::int64_t id, integer_in(value, "eos_ids", 0, vocabulary - 1));
     if (!ids.empty() && id <= ids.back()) return invalid("eos_ids must be ascending.");
@@ -134,17 +138,17 @@ Status read_eos_ids(const Json& list, std::uint32_t vocabulary, std::vector<std:
 }
 
 Status read_exponents(const Json& object, Config& config) {
-  if (!object.is_object()) return invalid("exponents must be an object.");
+  if (!object.is_object()) return malformed("exponents must be an object.");
   const std::vector<std::string> names = exponent_names(config);
   for (const std::string& name : names) {
     const auto found = object.find(name);
-    if (found == object.end()) return invalid("exponents has no member '" + name + "'.");
+    if (found == object.end()) return malformed("exponents has no member '" + name + "'.");
     OTR_TRY_ASSIGN(const std::int64_t exponent,
                    integer_in(*found, "exponents." + name, 0, kMaxExponent));
     config.exponents[name] = static_cast<int>(exponent);
   }
   if (object.size() != names.size()) {
-    return invalid("exponents has members that name no matrix or gain.");
+    return malformed("exponents has members that name no matrix or gain.");
   }
   if (config.exponents["embed"] < config.shape.residual_frac_bits) {
     return invalid("exponents.embed must be at least residual_frac_bits.");
@@ -173,7 +177,7 @@ std::vector<std::string> exponent_names(const Config& config) {
 
 Result<Config> parse_config(std::string_view text) {
   OTR_TRY_ASSIGN(const Json json, parse_canonical_json(text, "otr.config"));
-  if (!json.is_object()) return invalid("it must be an object.");
+  if (!json.is_object()) return malformed("it must be an object.");
   Config config;
   Reader reader(json);
   OTR_TRY(read_shape(reader, config.shape));

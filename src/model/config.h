@@ -38,8 +38,9 @@ struct Config {
 // shape.qk_norm.
 [[nodiscard]] std::vector<std::string> exponent_names(const Config& config);
 
-// All of SPEC MODEL-2 and what MODEL-4 and LIM-1 say of the configuration. kBadInput; the code is
-// MODEL_INVALID, or MALFORMED and NOT_CANONICAL of canonical JSON. The message names the member.
+// All of SPEC MODEL-2 and what MODEL-4 and LIM-1 say of the configuration. kBadInput with the
+// code MALFORMED (other members or types), NOT_CANONICAL or MODEL_INVALID (values out of range).
+// The message names the member.
 [[nodiscard]] Result<Config> parse_config(std::string_view text);
 
 // The canonical text. It parses again if and only if `config` is valid; this does not check it.
