@@ -145,7 +145,7 @@ def _read_config(text):
     require(_numbers(c["eos_ids"]) and _numbers(list(c["exponents"].values())), "MALFORMED", "lists")
     bits = sum((c["act_bits"][site] for site in SITES), []) + [c["act_bits"]["head"]]
     require(all(b in (8, 16) for b in bits), "MODEL_INVALID", "act_bits")
-    require(all(0 <= e <= 40 for e in c["exponents"].values()), "MODEL_INVALID", "exponents")
+    require(all(0 <= e <= (40 if name.endswith("_norm") else 33) for name, e in c["exponents"].items()), "MODEL_INVALID", "exponents")
     require(c["exponents"]["embed"] >= c["residual_frac_bits"], "MODEL_INVALID", "e_E")
     eos = c["eos_ids"]
     require(len(eos) <= 16 and all(0 <= i < c["vocabulary"] for i in eos), "MODEL_INVALID", "eos_ids")

@@ -12,6 +12,24 @@ from oracle.trees import KIND, list_root, tensor_root
 
 CHUNK, BLOCK = 4096, 1024
 
+# PROG-7: tensor numbers and the range of their elements, both ends included.
+RANGES = [
+    ([0, 1, 2, 51, 52, 73, 74, 50, 72, 83, 33], -(2**31 - 1), 2**31 - 1), ([3, 53, 75], 0, 9), ([4, 54, 76], 0, 2**58), ([5, 55, 77, 16, 18], 0, 2**61),
+    ([6, 7, 56, 57, 78, 79], -(2**62), 2**62), ([8, 58, 80], -64, 20), ([47, 69], -64, 30), ([9, 48, 59, 70, 81], -32639, 32639),
+    ([10, 12, 14, 49, 60, 65, 71, 82], -(2**33), 2**33), ([11, 13, 17, 19], -(2**23 - 1), 2**23 - 1), ([15, 29, 30], -(2**50), 2**50), ([20], -(2**15), 2**15),
+    ([21, 22, 25, 26], -(2**39), 2**39), ([23, 27], 4, 30), ([24, 28], -4095, 4095), ([31], -30, 30), ([32], -127, 127), ([34, 38], -(2**23), 2**23),
+    ([35, 39], -(2**23 + 30), 2**23 + 30), ([36], 0, 2**22), ([37], -(2**29), 2**29), ([40], 2**37, 2**55), ([41], 7, 2**16), ([42], -(2**62), 2**62), ([43], 0, 43),
+    ([44, 45, 46], -(2**35), 2**35), ([61, 62, 63], -(2**48), 2**48), ([64], 0, 15), ([66, 67, 68], -(2**63 - 1), 2**63 - 1), ([84, 85], -(2**33), 2**33),
+    ([86, 89], 0, 2**42 - 1), ([87], 0, 4096), ([88, 90], 0, 2**40), ([91], -(2**62), 2**62), ([92, 93], 0, 2**18 - 1)]
+RANGE = {number: (low, high) for numbers, low, high in RANGES for number in numbers}
+assert sorted(RANGE) == list(range(94))
+
+
+def type_of(number):
+    """PROG-5: the first type that holds the tensor's range."""
+    low, high = RANGE[number]
+    return next(f"i{bits}" for bits in (8, 16, 32, 64) if -(2**(bits - 1)) <= low and high < 2**(bits - 1))
+
 
 def blocks(values, size):
     return [values[i:i + size] for i in range(0, len(values), size)]
@@ -20,6 +38,7 @@ def blocks(values, size):
 class MicroTrace(dict):
     def put(self, number, values, rows=1):
         assert len(values) % rows == 0 and number not in self
+        assert all(RANGE[number][0] <= v <= RANGE[number][1] for v in values), number  # PROG-7
         self[number] = (rows, len(values) // rows, values)
 
     def put_extremes(self, number, values, size):
@@ -28,7 +47,7 @@ class MicroTrace(dict):
         self.put(number + 1, [min(b) for b in blocks(values, size)])
 
     def put_parts(self, number, matrix, a):
-        """PROG-1: only where the matrix has K > 4096."""
+        """PROG-1: only where the matrix has more than 2048 columns."""
         if len(a) > ops.PART:
             self.put(number, [p for w in matrix.w for p in ops.parts(w, a)], len(matrix.w))
 
@@ -44,7 +63,8 @@ class MicroTrace(dict):
 
     def roots(self):
         """PROG-5: the roots of the tensors present, in order."""
-        return [tensor_root(KIND["micro-tensor"], "i64", rows, cols, values) for _, (rows, cols, values) in sorted(self.items())]
+        return [tensor_root(KIND["micro-tensor"], type_of(number), rows, cols, values)
+                for number, (rows, cols, values) in sorted(self.items())]
 
     def root(self):
         """PROG-5."""
@@ -126,7 +146,7 @@ class Machine:
         return q_rows
 
     def _attention(self, micro, layer, t, q_rows):
-        """Tensors 33 ... 46: the attention row and its exponent."""
+        """Tensors 33 ... 48: the attention row and its exponent."""
         c = self.c
         lo, tile = ops.lowest(t, c["window"]), ops.ATTENTION_TILE
         first, count = lo // tile, t // tile - lo // tile + 1
@@ -152,28 +172,30 @@ class Machine:
         micro.put(40, [o.S for o in outs])
         micro.put(41, [x for o in outs for x in (o.b, o.R)], H)
         values = [x for o in outs for x in o.o]
-        micro.put(42, values)
-        micro.put_extremes(43, values, c["head_dim"])
+        micro.put(42, [x for o in outs for x in o.A])
+        micro.put(43, [o.s for o in outs])
+        micro.put(44, values)
+        micro.put_extremes(45, values, c["head_dim"])
         o, f_o = ops.attention_row([(x.o, x.exponent) for x in outs], layer.bounds["o"])
-        micro.put(45, [f_o])
-        micro.put(46, o)
+        micro.put(47, [f_o])
+        micro.put(48, o)
         return o, f_o
 
     def _feed_forward(self, micro, layer, a, f):
-        """Tensors 58 ... 68: the feed-forward row and its exponent."""
-        micro.put_parts(58, layer.w_gate, a)
+        """Tensors 60 ... 70: the feed-forward row and its exponent."""
+        micro.put_parts(60, layer.w_gate, a)
         gate = ops.scaled(layer.w_gate, a)
-        micro.put(59, gate)
-        micro.put_extremes(60, gate, BLOCK)
+        micro.put(61, gate)
+        micro.put_extremes(62, gate, BLOCK)
         g, f_g = ops.gate_row(gate, layer.w_gate.e + f)
-        micro.put(62, [f_g])
-        micro.put_parts(63, layer.w_up, a)
+        micro.put(64, [f_g])
+        micro.put_parts(65, layer.w_up, a)
         v = ops.feed_forward(g, f_g, layer.w_up, a)
-        micro.put(64, v)
-        micro.put_extremes(65, v, BLOCK)
+        micro.put(66, v)
+        micro.put_extremes(67, v, BLOCK)
         h, f_h = ops.feed_forward_row(v, f_g + layer.w_up.e + f, layer.bounds["down"])
-        micro.put(67, [f_h])
-        micro.put(68, h)
+        micro.put(69, [f_h])
+        micro.put(70, h)
         return h, f_h
 
     def layer_program(self, layer, t, token, x):
@@ -187,15 +209,15 @@ class Machine:
         micro.put_norm(1, x, n1)
         q_rows = self._qkv(micro, layer, t, n1.a, n1.exponent)
         o, f_o = self._attention(micro, layer, t, q_rows)
-        micro.put_parts(47, layer.wo, o)
+        micro.put_parts(49, layer.wo, o)
         x = ops.residual(x, layer.wo, layer.o_bias, o, f_o, F_x)
-        micro.put(48, x)
+        micro.put(50, x)
         n2 = ops.norm_row(x, layer.mlp_norm, c["eps"], layer.bounds["mlp"])
-        micro.put_norm(49, x, n2)
+        micro.put_norm(51, x, n2)
         h, f_h = self._feed_forward(micro, layer, n2.a, n2.exponent)
-        micro.put_parts(69, layer.w_down, h)
+        micro.put_parts(71, layer.w_down, h)
         x = ops.residual(x, layer.w_down, None, h, f_h, F_x)
-        micro.put(70, x)
+        micro.put(72, x)
         layer.residual_rows.append(x)
         return micro
 
@@ -203,13 +225,13 @@ class Machine:
         """PROG-3: (micro-trace, token of position t + 1)."""
         micro, x = MicroTrace(), self.layers[-1].residual_rows[t]
         norm = ops.norm_row(x, self.final_norm, self.c["eps"], ops.bound(self.c["act_bits"]["head"]))
-        micro.put_norm(71, x, norm)
-        micro.put_parts(80, self.head, norm.a)
+        micro.put_norm(73, x, norm)
+        micro.put_parts(82, self.head, norm.a)
         logits = ops.logits(self.head, norm.a, norm.exponent)
-        micro.put(81, logits)
+        micro.put(83, logits)
         choice = samp.choose(logits, tokens, n_prompt, t, sampling)
-        micro.put(82, [max(b) for b in blocks(choice.L, CHUNK)])
-        micro.put(83, [choice.L_max])
+        micro.put(84, [max(b) for b in blocks(choice.L, CHUNK)])
+        micro.put(85, [choice.L_max])
         ids = blocks(list(range(len(logits))), CHUNK)
         if sampling.inv_t == 0:
             value, kept = dict(enumerate(choice.L)), set(range(len(logits)))
@@ -220,24 +242,24 @@ class Machine:
             winner = min((j for j in chunk if j in kept), key=lambda j: (-value[j], j), default=None)
             best.append(-(2**62) if winner is None else value[winner])
             best_id.append(0 if winner is None else winner)
-        micro.put(89, best)
-        micro.put(90, best_id)
-        micro.put(91, [choice.token])
+        micro.put(91, best)
+        micro.put(92, best_id)
+        micro.put(93, [choice.token])
         return micro, choice.token
 
     def _put_filters(self, micro, choice, ids, sampling):
-        """Tensors 84 ... 88 (PROG-3, PROG-6): (noise - Delta by id, the kept ids)."""
+        """Tensors 86 ... 90 (PROG-3, PROG-6): (noise - Delta by id, the kept ids)."""
         def packed(key):
             return key[0] * 2**18 + key[1]
         delta = {j: d for d, j in choice.keys}
         k_cut = packed(choice.keys[choice.k_kept - 1]) if sampling.top_k else 2**42 - 1
         p_cut = packed(choice.keys[choice.p_kept - 1]) if sampling.top_p != 65536 else k_cut
-        for number, cut in ((84, k_cut), (87, p_cut)):
+        for number, cut in ((86, k_cut), (89, p_cut)):
             micro.put(number, [cut])
             below = [[j for j in chunk if packed((delta[j], j)) <= cut] for chunk in ids]
-            if number == 84:
-                micro.put(85, [len(chunk) for chunk in below])
-            micro.put(number + (2 if number == 84 else 1), [sum(samp.mass(delta[j]) for j in chunk) for chunk in below])
+            if number == 86:
+                micro.put(87, [len(chunk) for chunk in below])
+            micro.put(number + (2 if number == 86 else 1), [sum(samp.mass(delta[j]) for j in chunk) for chunk in below])
         return {j: choice.noise[j] - d for j, d in delta.items()}, set(choice.kept)
 
 
@@ -277,7 +299,7 @@ def run(model, prompt, sampling, stop=(), max_tokens=1, forced=None, wanted=(), 
                 micro = machine.layer_program(layer, t, e.tokens[t], x)
             except Reject as reject:
                 raise OutOfRange(t, layer.number, reject) from None
-            x = micro[70][2]
+            x = micro[72][2]
             if (t, layer.number) in wanted:
                 e.micro[t, layer.number] = micro
         if t >= e.n_prompt - 1:

@@ -10,9 +10,11 @@ from oracle.arith import bitlen, reciprocal_root, row, rsh
 from oracle.encoding import require
 from oracle.tables import angle, entry
 
-PART = 4096  # OP-1
+PART = 2048  # OP-1
 ATTENTION_TILE = 128
+NORM_CAP = 20  # OP-4
 BOUND_23 = 2**23 - 1
+BOUND_A = 2**19 - 1  # OP-12
 BOUND_31 = 2**31 - 1
 
 
@@ -37,7 +39,7 @@ def in_range(value, low, high, what):
 
 
 def parts(w_row, a):
-    """OP-1: the partial sums over blocks of 4096."""
+    """OP-1: the partial sums over blocks of 2048."""
     return [sum(map(mul, w_row[p:p + PART], a[p:p + PART])) for p in range(0, len(a), PART)]
 
 
@@ -80,7 +82,7 @@ def norm_row(x, gain, eps, bound):
     k, t, R = reciprocal_root(N)
     v = [xj * gj * R for xj, gj in zip(xs, gain.g)]
     v_exponent = gain.e + 46 - k
-    a, exponent = row(v, [v_exponent] * len(v), bound, 30)
+    a, exponent = row(v, [v_exponent] * len(v), bound, NORM_CAP)
     return NormRow(s, xs, N, (k, t, R), v, v_exponent, exponent, a)
 
 
@@ -161,6 +163,8 @@ class HeadOut:
     S: int
     b: int
     R: int
+    A: list
+    s: int
     o: list
     exponent: int
 
@@ -172,7 +176,10 @@ def attention_head(tiles):
     A = [sum(tile[3][j] << (23 - (X - tile[1])) for tile in tiles if X - tile[1] <= 23) for j in range(len(tiles[0][3]))]
     b = bitlen(S) - 31
     R = 2**46 // (S >> b)
-    return HeadOut(M, X, S, b, R, [rsh(v, 24) * R for v in A], 22 + b + M - X)
+    s = 0
+    while any(abs(rsh(v, s)) > BOUND_A for v in A):
+        s += 1
+    return HeadOut(M, X, S, b, R, A, s, [rsh(v, s) * R for v in A], 46 - s + b + M - X)
 
 
 def attention_row(heads, bound):

@@ -3,6 +3,7 @@
 from oracle.encoding import H, integer, integers, require
 
 TILE = 512
+MICRO_TILE = 64  # TREE-4, kind 9
 ABSENT = bytes(32)  # TREE-2
 
 # TREE-5
@@ -47,15 +48,16 @@ def root(kind, type_number, rows, cols, top_hash):
              integer("u64", cols), top_hash)
 
 
-def tensor_leaves(type_name, rows, cols, values):
+def tensor_leaves(type_name, rows, cols, values, tile=TILE):
     """The leaves of a tensor in the order (row, tile); `values` row-major."""
     assert len(values) == rows * cols
-    return [leaf(integers(type_name, values[r * cols + c:r * cols + min(c + TILE, cols)]))
-            for r in range(rows) for c in range(0, cols, TILE)]
+    return [leaf(integers(type_name, values[r * cols + c:r * cols + min(c + tile, cols)]))
+            for r in range(rows) for c in range(0, cols, tile)]
 
 
 def tensor_root(kind, type_name, rows, cols, values):
-    return root(kind, TYPE[type_name], rows, cols, top(tensor_leaves(type_name, rows, cols, values)))
+    tile = MICRO_TILE if kind == KIND["micro-tensor"] else TILE
+    return root(kind, TYPE[type_name], rows, cols, top(tensor_leaves(type_name, rows, cols, values, tile)))
 
 
 def list_root(kind, hashes):

@@ -128,11 +128,11 @@ def _range_cases():
             ("eos_ids descend", {"eos_ids": [5, 3]}), ("eos_ids repeat", {"eos_ids": [3, 3]}), ("eos id of V", {"eos_ids": [270]}), ("negative eos id", {"eos_ids": [-1]}),
             ("17 eos_ids", {"eos_ids": list(range(17))}), ("act_bits of 12", {"act_bits": dict(tiny.model(BASE).config["act_bits"], o=[8, 12, 8])}),
             ("head act_bits of 0", {"act_bits": dict(tiny.model(BASE).config["act_bits"], head=0)}),
-            ("exponent of a weight of 41", {"exponents": dict(exponents, **{"layers.1.wo": 41})}), ("negative exponent", {"exponents": dict(exponents, **{"layers.1.wo": -1})}),
+            ("exponent of a weight of 34", {"exponents": dict(exponents, **{"layers.1.wo": 34})}), ("e_E of 34", {"exponents": dict(exponents, embed=34)}), ("negative exponent", {"exponents": dict(exponents, **{"layers.1.wo": -1})}),
             ("exponent of a gain of 41", {"exponents": dict(exponents, final_norm=41)}), ("e_E below F_x", {"exponents": dict(exponents, embed=13)})):
         out.append(_variant(name, "MODEL_INVALID", _with_config(**changes)))
     for name, changes in (("16 eos_ids", {"eos_ids": list(range(16))}), ("no eos_ids", {"eos_ids": []}), ("window of C - 1", {"window": 63}), ("e_E = F_x", {"exponents": dict(exponents, embed=14)}),
-                          ("exponent of 40", {"exponents": dict(exponents, **{"layers.1.wo": 40, "final_norm": 0})}), ("eps of 2^40", {"eps": 2**40, "eps_qk": 0}),
+                          ("greatest exponents", {"exponents": dict(exponents, **{"layers.1.wo": 33, "embed": 33, "final_norm": 40, "layers.0.q_norm": 0})}), ("eps of 2^40", {"eps": 2**40, "eps_qk": 0}),
                           ("context of 131072", {"context": 131072})):
         out.append(_variant("accepted: " + name, None, _with_config(**changes)))
     return out

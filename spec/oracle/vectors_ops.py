@@ -3,7 +3,7 @@ row, acc}. OP-2: in {matrix, a, f, F} out {y}. OP-3: in {row, m, e, F_x} out {x}
 v_exponent, exponent, a}. OP-5: in {y, gain, eps_q, F_q} out {N, k, t, R, y}. OP-6: in {matrix, bias or null, a, f, F_q} out {y} before the head norm.
 OP-7: in {y, t, steps} out {r}. OP-8: in {r, F_q, D, which: q or k} out {row, exponent}. OP-9: in {matrix, a, f, D} out {v, rows, exponents} for each head.
 OP-10: in {q, f_q, k: rows of positions lo ... t, f_k, t, window} out {lo, z}. OP-11: in {z, v, f_v}, one entry for each position, out {M, X, S, A}. OP-12:
-in {tiles: [{M, X, S, A}]} out {M, X, S, b, R, o, exponent}. OP-13: in {heads: [{o, exponent}], bound} out {row, exponent}. OP-14: in {x, matrix,
+in {tiles: [{M, X, S, A}]} out {M, X, S, b, R, A, s, o, exponent}. OP-13: in {heads: [{o, exponent}], bound} out {row, exponent}. OP-14: in {x, matrix,
 bias or null, a, f, F_x} out {x}. OP-15: in {matrix, a, f} out {v, row, exponent}. OP-16: in {g, f_g, matrix, a, f, bound} out {v, v_exponent, row,
 exponent}. OP-17: in {matrix, a, f} out {logits}. OP-18: in {act_bits} out {bound}. ARITH-5: "reject":"OUT_OF_RANGE"."""
 
@@ -62,7 +62,7 @@ def _acc():
     random = Prng("OP-1")
     for K in (1, 2, 8, 33, 64):
         maker.add(f"K = {K}", w=_matrix(random, 3, K).w, a=random.list(K, -MOST, MOST), near=K in (1, 33))
-    for K in (4095, 4096, 4097):
+    for K in (2047, 2048, 2049, 4097):
         maker.add(f"K = {K}", w=_matrix(random, 1, K).w, a=random.list(K, -MOST, MOST), near=False)
     for sign in (1, -1):
         maker.add("extremes", w=[[127] * 5000], a=[sign * MOST] * 5000, near=False)
@@ -107,6 +107,8 @@ def _norm_row():
         gain = Gain(random.list(d, -(2**19), 2**19), 16)
         maker.add(f"d = {d}", x=random.list(d, -(2**bits), 2**bits), gain=gain, eps=random.between(0, 2**20), bound=bound)
     gain = Gain([2**18] * 8, 16)
+    for e in (3, 4, 5):  # the exponent of v is 20 + e above the cap's reach or below it
+        maker.add(f"cap 20 with e_g = {e}", x=[2**22] * 4, gain=Gain([1, 2, 3, 4], e), eps=0, bound=MOST, near=e == 4)
     maker.add("zero row", x=[0] * 8, gain=gain, eps=0, bound=MOST)
     maker.add("zero row, eps", x=[0] * 8, gain=gain, eps=5000, bound=MOST)
     maker.add("zero gain", x=[3, -4, 5, 0, 1, 2, 3, 4], gain=Gain([0] * 8, 0), eps=1, bound=MOST, near=False)
@@ -251,7 +253,7 @@ def _tiles():
 
 def _head_out(tiles):
     r = ops.attention_head([(tile["M"], tile["X"], tile["S"], tile["A"]) for tile in tiles])
-    return {"M": r.M, "X": r.X, "S": r.S, "b": r.b, "R": r.R, "o": r.o, "exponent": r.exponent}
+    return {"M": r.M, "X": r.X, "S": r.S, "b": r.b, "R": r.R, "A": r.A, "s": r.s, "o": r.o, "exponent": r.exponent}
 
 
 def _heads():
@@ -271,6 +273,9 @@ def _heads():
     for number in range(8):
         maker.add("random", tiles=[tile(random.between(-40, 0), random.between(-40, 10), random.between(2**14, 2**22), random.list(4, -(2**29), 2**29))
                                    for _ in range(random.between(1, 6))], near=number == 0)
+    for A in (0, 1, 2**19 - 1, -(2**19) + 1, 2**19, -(2**19), 2**20 - 1, -(2**20) + 1, 2**20, 2**29, -(2**29)):  # A * 2^23 at the edges of s
+        maker.add(f"shift of A = {A}", tiles=[tile(0, 0, 2**14, [A, 1])], near=A == 2**20 - 1)
+    maker.add("the smallest A decides the shift", tiles=[tile(0, 0, 2**14, [3, -(2**25)])])
     maker.add("S of a power of two", tiles=[tile(0, 0, 2**15, [-1, 1])])
     maker.add("S just below a power of two", tiles=[tile(0, 0, 2**15 - 1, [2**29 - 1])])
     return maker.out

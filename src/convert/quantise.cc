@@ -3,10 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
+#include "model/config.h"
+
 namespace otr::convert {
 namespace {
 
-constexpr int kMaxExponent = 40;
 constexpr double kMaxScale = 4095;
 constexpr double kMaxWeight = 127;
 constexpr double kMaxGain = (1 << 23) - 1;
@@ -58,7 +59,7 @@ RowScale best_scale(std::span<const float> row, double greatest, int exponent) {
 Result<QuantisedMatrix> quantise_matrix(const FloatMatrix& matrix, const std::string& name) {
   const double greatest = greatest_of(matrix.weight);
   QuantisedMatrix out;
-  out.exponent = kMaxExponent;
+  out.exponent = model::kMaxWeightExponent;
   while (out.exponent >= 0 &&
          std::ceil(std::ldexp(greatest / kMaxWeight, out.exponent)) > kMaxScale) {
     --out.exponent;
@@ -86,7 +87,7 @@ Result<QuantisedGain> quantise_gain(std::span<const float> gain, double factor,
                                     const std::string& name) {
   const double greatest = greatest_of(gain) * std::abs(factor);
   QuantisedGain out;
-  out.exponent = kMaxExponent;
+  out.exponent = model::kMaxGainExponent;
   while (out.exponent >= 0 && std::round(std::ldexp(greatest, out.exponent)) > kMaxGain) {
     --out.exponent;
   }

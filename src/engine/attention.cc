@@ -76,8 +76,11 @@ int attend(std::span<const std::int16_t> q, int q_exponent, const KvRows& kv, st
   }
   const int b = machine::bitlen(static_cast<std::uint64_t>(sum)) - 31;
   const std::int64_t r = (std::int64_t{1} << 46) / (sum >> b);
-  for (std::int64_t& o : out) o = rsh(o, 24) * r;
-  return static_cast<int>(22 + b + m - x);
+  machine::Extremes e;
+  for (const std::int64_t a : out) e.add(a);
+  const int shift = e.least_shift(machine::kHeadBound);
+  for (std::int64_t& o : out) o = rsh(o, shift) * r;
+  return static_cast<int>(46 - shift + b + m - x);
 }
 
 }  // namespace otr::engine

@@ -31,7 +31,7 @@ int norm_row(std::span<const std::int32_t> x, const machine::Gain& gain, std::in
   const machine::ReciprocalRoot root = machine::reciprocal_root(std::max<std::int64_t>(1, sum));
   for (std::size_t j = 0; j < x.size(); ++j) scratch[j] *= gain.gain[j] * root.r;
   return quantise<std::int16_t>(scratch.first(x.size()), gain.exponent + 46 - root.k, bound,
-                                machine::kRowCap, out);
+                                machine::kNormCap, out);
 }
 
 bool head_norm(std::span<std::int32_t> y, const machine::Gain& gain, std::int64_t eps,

@@ -12,6 +12,7 @@ namespace otr::machine {
 inline constexpr std::int64_t kInt31 = (std::int64_t{1} << 31) - 1;  // residual, logits
 inline constexpr std::int64_t kInt23 = (std::int64_t{1} << 23) - 1;  // x', q_y, k_y
 inline constexpr int kRowCap = 30;                                   // greatest exponent of a row
+inline constexpr int kNormCap = 20;                                  // of a norm's row (SPEC OP-4)
 
 // SPEC ARITH-1: v / 2^s rounded half up; 0 for s >= 63. Any v; s >= 0.
 // The sum of the floor and bit s-1 needs no addition to v, so nothing can wrap.

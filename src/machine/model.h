@@ -28,7 +28,7 @@ struct Matrix {
   std::span<const std::int32_t> bias;    // rows, or empty where the model has none
   std::uint32_t rows = 0;
   std::uint32_t cols = 0;
-  int exponent = 0;  // in [0, 40]
+  int exponent = 0;  // in [0, 33]
 
   std::span<const std::int8_t> row(std::uint32_t n) const {
     return weight.subspan(std::size_t{n} * cols, cols);

@@ -75,11 +75,13 @@ constexpr TileRange tiles_of(std::uint32_t t, std::uint32_t window) {
 
 // Bound of a q row (SPEC OP-8).
 constexpr std::int32_t q_bound(std::uint32_t head_dim) { return head_dim <= 128 ? 4095 : 2047; }
+inline constexpr std::int64_t kHeadBound = (1 << 19) - 1;  // of A (SPEC OP-12)
 inline constexpr std::int32_t kKBound = 4095;
 inline constexpr std::int32_t kVBound = 127;
 inline constexpr std::int32_t kGateBound = 32639;
 inline constexpr int kGateCap = 15;
 
+inline constexpr std::uint32_t kDotTerms = 2048;   // K(n)
 inline constexpr std::uint32_t kPartTerms = 4096;  // P(n)
 inline constexpr std::uint32_t kFoldTerms = 1024;  // Q(n)
 constexpr std::uint32_t blocks(std::uint32_t n, std::uint32_t size) {

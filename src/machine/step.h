@@ -100,8 +100,10 @@ std::int64_t element(Reads<State>& in, Tensor tensor, std::uint64_t i) {
     case kHeadS:
     case kHeadR:
       return head_scalar(in, tensor, i);
+    case kHeadA:
+    case kHeadShift:
     case kOV:
-      return head_value(in, i);
+      return head_value(in, tensor, i);
     case kOHi:
     case kOLo:
     case kOExp:

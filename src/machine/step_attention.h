@@ -174,14 +174,24 @@ std::int64_t head_scalar(Reads<State>& in, Tensor tensor, std::uint64_t i) {
   return i % 2 == 0 ? b : (std::int64_t{1} << 46) / (sum >> b);
 }
 
-// OP-12: o of one element.
+// OP-12: A of one element, the shift of a head, and o.
 template <class State>
-std::int64_t head_value(Reads<State>& in, std::uint64_t i) {
+std::int64_t head_value(Reads<State>& in, Tensor tensor, std::uint64_t i) {
   using enum Tensor;
   const std::uint32_t tiles = tiles_of(in.t(), in.shape().window).count;
-  const std::uint64_t head = i / in.shape().head_dim;
-  const std::int64_t a = aligned_sum(in, kTileA, i * tiles, kTileX, head, in.micro(kHeadX, head));
-  return rsh(a, 24) * in.micro(kHeadR, 2 * head + 1, 1 << 15, 1 << 16);
+  const std::uint32_t d = in.shape().head_dim;
+  if (tensor == kHeadA) {
+    const std::uint64_t head = i / d;
+    return aligned_sum(in, kTileA, i * tiles, kTileX, head, in.micro(kHeadX, head));
+  }
+  if (tensor == kHeadShift) {
+    Extremes e;
+    for (std::uint64_t j = i * d; j < (i + 1) * d; ++j) e.add(in.micro(kHeadA, j));
+    return e.least_shift(kHeadBound);
+  }
+  const std::int64_t a = rsh(in.micro(kHeadA, i), in.exponent(kHeadShift, i / d));
+  return in.ranged(a, -kHeadBound, kHeadBound) *
+         in.micro(kHeadR, 2 * (i / d) + 1, 1 << 15, 1 << 16);
 }
 
 // OP-13.
@@ -193,8 +203,8 @@ std::int64_t attention_row(Reads<State>& in, Tensor tensor, std::uint64_t i) {
     return fold(in, kOV, i, in.shape().q_width(), d, tensor == kOHi);
   }
   const auto exponent = [&](std::uint64_t head) {  // of o_j of OP-12
-    return static_cast<int>(22 + in.micro(kHeadR, 2 * head, 7, 25) + in.micro(kHeadM, head) -
-                            in.micro(kHeadX, head));
+    return static_cast<int>(46 - in.micro(kHeadShift, head) + in.micro(kHeadR, 2 * head, 7, 25) +
+                            in.micro(kHeadM, head) - in.micro(kHeadX, head));
   };
   if (tensor == kOExp) {
     int f = kRowCap;

@@ -27,15 +27,15 @@ std::int64_t dot(Reads<State>& in, MatrixId m, Tensor row, std::uint64_t n, std:
 template <class State>
 std::int64_t acc_part(Reads<State>& in, MatrixId m, Tensor row, std::uint64_t i) {
   const std::uint32_t cols = in.matrix(m).cols;
-  const std::uint32_t parts = blocks(cols, kPartTerms);
-  const std::uint64_t begin = i % parts * kPartTerms;
-  return dot(in, m, row, i / parts, begin, std::min<std::uint64_t>(cols, begin + kPartTerms));
+  const std::uint32_t parts = blocks(cols, kDotTerms);
+  const std::uint64_t begin = i % parts * kDotTerms;
+  return dot(in, m, row, i / parts, begin, std::min<std::uint64_t>(cols, begin + kDotTerms));
 }
 
 template <class State>
 std::int64_t acc(Reads<State>& in, MatrixId m, Tensor part, Tensor row, std::uint64_t n) {
   const std::uint32_t cols = in.matrix(m).cols;
-  const std::uint32_t parts = blocks(cols, kPartTerms);
+  const std::uint32_t parts = blocks(cols, kDotTerms);
   if (parts == 1) return dot(in, m, row, n, 0, cols);
   std::int64_t sum = 0;
   for (std::uint32_t p = 0; p < parts; ++p) sum += in.micro(part, n * parts + p);

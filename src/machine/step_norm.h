@@ -167,7 +167,7 @@ std::int64_t norm_row(Reads<State>& in, const NormSite& site, Tensor tensor, std
       e.add(in.micro(site.row_hi, q));
       e.add(in.micro(site.row_lo, q));
     }
-    return row_exponent(e, row_exponent_base(root), site.bound, kRowCap);
+    return row_exponent(e, row_exponent_base(root), site.bound, kNormCap);
   }
   return in.shifted(value(i, shift(), root),
                     row_exponent_base(root) - in.exponent(site.row_exp, 0));

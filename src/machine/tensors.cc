@@ -22,12 +22,14 @@ enum class Dim : std::uint8_t {
   kHD,
   kGD,
   kHalfD,
-  kPhd,
+  kKd,
+  kKhd,
+  kKffn,
   kWindow,
   kTiles,
   kFfn,
   kQffn,
-  kPffn,
+
   kV,
   kPv
 };
@@ -52,13 +54,13 @@ constexpr std::array<Row, kTensorCount> kTensors = {{
     {"n1_root", Dim::kOne, Dim::kFour, 0, pow2(61)},  // 5
     {"a_hi", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 6
     {"a_lo", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 7
-    {"a_exp", Dim::kOne, Dim::kOne, -64, kRowCap},  // 8
+    {"a_exp", Dim::kOne, Dim::kOne, -64, kNormCap},  // 8
     {"a", Dim::kD, Dim::kOne, -32639, 32639},  // 9
-    {"q_part", Dim::kHD, Dim::kPd, -pow2(34), pow2(34)},  // 10
+    {"q_part", Dim::kHD, Dim::kKd, -pow2(33), pow2(33)},  // 10
     {"q_y", Dim::kHD, Dim::kOne, -kInt23, kInt23},  // 11
-    {"k_part", Dim::kGD, Dim::kPd, -pow2(34), pow2(34)},  // 12
+    {"k_part", Dim::kGD, Dim::kKd, -pow2(33), pow2(33)},  // 12
     {"k_y", Dim::kGD, Dim::kOne, -kInt23, kInt23},  // 13
-    {"v_part", Dim::kGD, Dim::kPd, -pow2(34), pow2(34)},  // 14
+    {"v_part", Dim::kGD, Dim::kKd, -pow2(33), pow2(33)},  // 14
     {"v_m", Dim::kGD, Dim::kOne, -pow2(50), pow2(50)},  // 15
     {"q_root", Dim::kH, Dim::kFour, 0, pow2(61)},  // 16
     {"q_n", Dim::kHD, Dim::kOne, -kInt23, kInt23},  // 17
@@ -86,56 +88,58 @@ constexpr std::array<Row, kTensorCount> kTensors = {{
     {"head_x", Dim::kH, Dim::kOne, -pow2(23) - 30, pow2(23) + 30},  // 39
     {"head_s", Dim::kH, Dim::kOne, pow2(37), pow2(55)},  // 40
     {"head_r", Dim::kH, Dim::kTwo, 7, pow2(16)},  // 41
-    {"o_v", Dim::kHD, Dim::kOne, -pow2(54), pow2(54)},  // 42
-    {"o_hi", Dim::kH, Dim::kOne, -pow2(54), pow2(54)},  // 43
-    {"o_lo", Dim::kH, Dim::kOne, -pow2(54), pow2(54)},  // 44
-    {"o_exp", Dim::kOne, Dim::kOne, -64, kRowCap},  // 45
-    {"o", Dim::kHD, Dim::kOne, -32639, 32639},  // 46
-    {"wo_part", Dim::kD, Dim::kPhd, -pow2(34), pow2(34)},  // 47
-    {"x_mid", Dim::kD, Dim::kOne, -kInt31, kInt31},  // 48
-    {"n2_hi", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 49
-    {"n2_lo", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 50
-    {"n2_shift", Dim::kOne, Dim::kOne, 0, 9},  // 51
-    {"n2_sumsq", Dim::kPd, Dim::kOne, 0, pow2(58)},  // 52
-    {"n2_root", Dim::kOne, Dim::kFour, 0, pow2(61)},  // 53
-    {"m_hi", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 54
-    {"m_lo", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 55
-    {"m_exp", Dim::kOne, Dim::kOne, -64, kRowCap},  // 56
-    {"m", Dim::kD, Dim::kOne, -32639, 32639},  // 57
-    {"gate_part", Dim::kFfn, Dim::kPd, -pow2(34), pow2(34)},  // 58
-    {"gate_m", Dim::kFfn, Dim::kOne, -pow2(48), pow2(48)},  // 59
-    {"g_hi", Dim::kQffn, Dim::kOne, -pow2(48), pow2(48)},  // 60
-    {"g_lo", Dim::kQffn, Dim::kOne, -pow2(48), pow2(48)},  // 61
-    {"g_exp", Dim::kOne, Dim::kOne, 0, 15},  // 62
-    {"up_part", Dim::kFfn, Dim::kPd, -pow2(34), pow2(34)},  // 63
-    {"h_m", Dim::kFfn, Dim::kOne, -INT64_MAX, INT64_MAX},  // 64
-    {"h_hi", Dim::kQffn, Dim::kOne, -INT64_MAX, INT64_MAX},  // 65
-    {"h_lo", Dim::kQffn, Dim::kOne, -INT64_MAX, INT64_MAX},  // 66
-    {"h_exp", Dim::kOne, Dim::kOne, -64, kRowCap},  // 67
-    {"h", Dim::kFfn, Dim::kOne, -32639, 32639},  // 68
-    {"down_part", Dim::kD, Dim::kPffn, -pow2(34), pow2(34)},  // 69
-    {"x_out", Dim::kD, Dim::kOne, -kInt31, kInt31},  // 70
-    {"nf_hi", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 71
-    {"nf_lo", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 72
-    {"nf_shift", Dim::kOne, Dim::kOne, 0, 9},  // 73
-    {"nf_sumsq", Dim::kPd, Dim::kOne, 0, pow2(58)},  // 74
-    {"nf_root", Dim::kOne, Dim::kFour, 0, pow2(61)},  // 75
-    {"f_hi", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 76
-    {"f_lo", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 77
-    {"f_exp", Dim::kOne, Dim::kOne, -64, kRowCap},  // 78
-    {"f", Dim::kD, Dim::kOne, -32639, 32639},  // 79
-    {"logit_part", Dim::kV, Dim::kPd, -pow2(34), pow2(34)},  // 80
-    {"logit", Dim::kV, Dim::kOne, -kInt31, kInt31},  // 81
-    {"l_hi", Dim::kPv, Dim::kOne, -pow2(33), pow2(33)},  // 82
-    {"l_max", Dim::kOne, Dim::kOne, -pow2(33), pow2(33)},  // 83
-    {"k_cut", Dim::kOne, Dim::kOne, 0, pow2(42) - 1},  // 84
-    {"k_count", Dim::kPv, Dim::kOne, 0, 4096},  // 85
-    {"k_mass", Dim::kPv, Dim::kOne, 0, pow2(40)},  // 86
-    {"p_cut", Dim::kOne, Dim::kOne, 0, pow2(42) - 1},  // 87
-    {"p_mass", Dim::kPv, Dim::kOne, 0, pow2(40)},  // 88
-    {"best", Dim::kPv, Dim::kOne, -pow2(62), pow2(62)},  // 89
-    {"best_id", Dim::kPv, Dim::kOne, 0, pow2(18) - 1},  // 90
-    {"token", Dim::kOne, Dim::kOne, 0, pow2(18) - 1},  // 91
+    {"head_a", Dim::kHD, Dim::kOne, -pow2(62), pow2(62)},  // 42
+    {"head_shift", Dim::kH, Dim::kOne, 0, 43},  // 43
+    {"o_v", Dim::kHD, Dim::kOne, -pow2(35), pow2(35)},  // 44
+    {"o_hi", Dim::kH, Dim::kOne, -pow2(35), pow2(35)},  // 45
+    {"o_lo", Dim::kH, Dim::kOne, -pow2(35), pow2(35)},  // 46
+    {"o_exp", Dim::kOne, Dim::kOne, -64, kRowCap},  // 47
+    {"o", Dim::kHD, Dim::kOne, -32639, 32639},  // 48
+    {"wo_part", Dim::kD, Dim::kKhd, -pow2(33), pow2(33)},  // 49
+    {"x_mid", Dim::kD, Dim::kOne, -kInt31, kInt31},  // 50
+    {"n2_hi", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 51
+    {"n2_lo", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 52
+    {"n2_shift", Dim::kOne, Dim::kOne, 0, 9},  // 53
+    {"n2_sumsq", Dim::kPd, Dim::kOne, 0, pow2(58)},  // 54
+    {"n2_root", Dim::kOne, Dim::kFour, 0, pow2(61)},  // 55
+    {"m_hi", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 56
+    {"m_lo", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 57
+    {"m_exp", Dim::kOne, Dim::kOne, -64, kNormCap},  // 58
+    {"m", Dim::kD, Dim::kOne, -32639, 32639},  // 59
+    {"gate_part", Dim::kFfn, Dim::kKd, -pow2(33), pow2(33)},  // 60
+    {"gate_m", Dim::kFfn, Dim::kOne, -pow2(48), pow2(48)},  // 61
+    {"g_hi", Dim::kQffn, Dim::kOne, -pow2(48), pow2(48)},  // 62
+    {"g_lo", Dim::kQffn, Dim::kOne, -pow2(48), pow2(48)},  // 63
+    {"g_exp", Dim::kOne, Dim::kOne, 0, 15},  // 64
+    {"up_part", Dim::kFfn, Dim::kKd, -pow2(33), pow2(33)},  // 65
+    {"h_m", Dim::kFfn, Dim::kOne, -INT64_MAX, INT64_MAX},  // 66
+    {"h_hi", Dim::kQffn, Dim::kOne, -INT64_MAX, INT64_MAX},  // 67
+    {"h_lo", Dim::kQffn, Dim::kOne, -INT64_MAX, INT64_MAX},  // 68
+    {"h_exp", Dim::kOne, Dim::kOne, -64, kRowCap},  // 69
+    {"h", Dim::kFfn, Dim::kOne, -32639, 32639},  // 70
+    {"down_part", Dim::kD, Dim::kKffn, -pow2(33), pow2(33)},  // 71
+    {"x_out", Dim::kD, Dim::kOne, -kInt31, kInt31},  // 72
+    {"nf_hi", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 73
+    {"nf_lo", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 74
+    {"nf_shift", Dim::kOne, Dim::kOne, 0, 9},  // 75
+    {"nf_sumsq", Dim::kPd, Dim::kOne, 0, pow2(58)},  // 76
+    {"nf_root", Dim::kOne, Dim::kFour, 0, pow2(61)},  // 77
+    {"f_hi", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 78
+    {"f_lo", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 79
+    {"f_exp", Dim::kOne, Dim::kOne, -64, kNormCap},  // 80
+    {"f", Dim::kD, Dim::kOne, -32639, 32639},  // 81
+    {"logit_part", Dim::kV, Dim::kKd, -pow2(33), pow2(33)},  // 82
+    {"logit", Dim::kV, Dim::kOne, -kInt31, kInt31},  // 83
+    {"l_hi", Dim::kPv, Dim::kOne, -pow2(33), pow2(33)},  // 84
+    {"l_max", Dim::kOne, Dim::kOne, -pow2(33), pow2(33)},  // 85
+    {"k_cut", Dim::kOne, Dim::kOne, 0, pow2(42) - 1},  // 86
+    {"k_count", Dim::kPv, Dim::kOne, 0, 4096},  // 87
+    {"k_mass", Dim::kPv, Dim::kOne, 0, pow2(40)},  // 88
+    {"p_cut", Dim::kOne, Dim::kOne, 0, pow2(42) - 1},  // 89
+    {"p_mass", Dim::kPv, Dim::kOne, 0, pow2(40)},  // 90
+    {"best", Dim::kPv, Dim::kOne, -pow2(62), pow2(62)},  // 91
+    {"best_id", Dim::kPv, Dim::kOne, 0, pow2(18) - 1},  // 92
+    {"token", Dim::kOne, Dim::kOne, 0, pow2(18) - 1},  // 93
 }};
 // clang-format on
 
@@ -163,8 +167,12 @@ std::uint64_t size_of(const Shape& s, std::uint32_t t, Dim dim) {
       return s.kv_width();
     case Dim::kHalfD:
       return s.head_dim / 2;
-    case Dim::kPhd:
-      return blocks(s.q_width(), kPartTerms);
+    case Dim::kKd:
+      return blocks(s.hidden, kDotTerms);
+    case Dim::kKhd:
+      return blocks(s.q_width(), kDotTerms);
+    case Dim::kKffn:
+      return blocks(s.ffn, kDotTerms);
     case Dim::kWindow:
       return std::uint64_t{tiles_of(t, s.window).count} * kTile;
     case Dim::kTiles:
@@ -173,8 +181,6 @@ std::uint64_t size_of(const Shape& s, std::uint32_t t, Dim dim) {
       return s.ffn;
     case Dim::kQffn:
       return blocks(s.ffn, kFoldTerms);
-    case Dim::kPffn:
-      return blocks(s.ffn, kPartTerms);
     case Dim::kV:
       return s.vocabulary;
     case Dim::kPv:
@@ -195,11 +201,11 @@ bool present(const Shape& s, const Sampling& sampling, std::uint32_t layer, Tens
     case Tensor::kGatePart:
     case Tensor::kUpPart:
     case Tensor::kLogitPart:
-      return s.hidden > kPartTerms;
+      return s.hidden > kDotTerms;
     case Tensor::kWoPart:
-      return s.q_width() > kPartTerms;
+      return s.q_width() > kDotTerms;
     case Tensor::kDownPart:
-      return s.ffn > kPartTerms;
+      return s.ffn > kDotTerms;
     case Tensor::kQRoot:
     case Tensor::kQN:
     case Tensor::kKRoot:

@@ -144,7 +144,8 @@ Status read_exponents(const Json& object, Config& config) {
     const auto found = object.find(name);
     if (found == object.end()) return malformed("exponents has no member '" + name + "'.");
     OTR_TRY_ASSIGN(const std::int64_t exponent,
-                   integer_in(*found, "exponents." + name, 0, kMaxExponent));
+                   integer_in(*found, "exponents." + name, 0,
+                              name.ends_with("_norm") ? kMaxGainExponent : kMaxWeightExponent));
     config.exponents[name] = static_cast<int>(exponent);
   }
   if (object.size() != names.size()) {

@@ -14,7 +14,8 @@
 namespace otr::model {
 
 inline constexpr std::size_t kMaxEosIds = 16;
-inline constexpr int kMaxExponent = 40;
+inline constexpr int kMaxWeightExponent = 33;
+inline constexpr int kMaxGainExponent = 40;
 inline constexpr std::int64_t kMaxEps = std::int64_t{1} << 40;
 
 // One number for each layer: 16 or 8.

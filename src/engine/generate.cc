@@ -1,0 +1,87 @@
+#include "engine/generate.h"
+
+#include <algorithm>
+
+#include "base/check.h"
+
+namespace otr::engine {
+namespace {
+
+// Runs tokens in chunks from the end of the cache on; calls after(chunk begin, size) for each.
+template <class After>
+Status run_chunks(Forward& forward, KvCache& cache, std::span<const std::uint32_t> tokens,
+                  trace::TraceBuilder& trace, const std::function<bool()>& cancelled,
+                  const After& after) {
+  for (std::size_t at = 0; at < tokens.size(); at += Forward::kChunk) {
+    if (cancelled()) {
+      return fail(ErrorKind::kCancelled, "stopped: a partial answer is never signed");
+    }
+    const auto chunk =
+        tokens.subspan(at, std::min<std::size_t>(Forward::kChunk, tokens.size() - at));
+    OTR_TRY(forward.run(cache, chunk, &trace));
+    OTR_TRY(after(at, chunk.size()));
+  }
+  return {};
+}
+
+// The token after position `index` of the last chunk; `known` ends with that position's token.
+Result<std::uint32_t> choose(Forward& forward, std::size_t index, const Job& job,
+                             std::span<const std::uint32_t> known) {
+  OTR_TRY_ASSIGN(const auto logits, forward.logits(index));
+  const std::size_t window =
+      known.size() > machine::kPenaltyWindow ? known.size() - machine::kPenaltyWindow : 0;
+  const auto recent = known.subspan(std::max(window, job.prompt.size()));
+  const auto t = static_cast<std::uint32_t>(known.size() - 1);
+  return machine::choose_token(logits, recent, job.sampling, t, job.noise).token;
+}
+
+}  // namespace
+
+Result<std::vector<std::uint32_t>> generate(Forward& forward, const machine::Model& model,
+                                            const Job& job, trace::TraceBuilder& trace,
+                                            const OnToken& on_token,
+                                            const std::function<bool()>& cancelled) {
+  KvCache cache(model.shape);
+  std::vector<std::uint32_t> known(job.prompt.begin(), job.prompt.end());
+  std::size_t last = 0;  // index of the newest position in its chunk
+  for (const std::uint32_t id : known) trace.append_token(id);
+  const auto note_last = [&](std::size_t, std::size_t size) -> Status {
+    last = size - 1;
+    return {};
+  };
+  OTR_TRY(run_chunks(forward, cache, known, trace, cancelled, note_last));
+  while (true) {
+    OTR_TRY_ASSIGN(const std::uint32_t id, choose(forward, last, job, known));
+    known.push_back(id);
+    trace.append_token(id);
+    if (on_token(id)) break;
+    OTR_CHECK(known.size() < model.shape.context);
+    OTR_TRY(run_chunks(forward, cache, std::span(known).last(1), trace, cancelled, note_last));
+  }
+  return std::vector(known.begin() + static_cast<std::ptrdiff_t>(job.prompt.size()), known.end());
+}
+
+Result<Recomputed> recompute(Forward& forward, const machine::Model& model, const Job& job,
+                             std::span<const std::uint32_t> output, trace::TraceBuilder& trace,
+                             const std::function<bool()>& cancelled) {
+  KvCache cache(model.shape);
+  std::vector<std::uint32_t> known(job.prompt.begin(), job.prompt.end());
+  known.insert(known.end(), output.begin(), output.end());
+  for (const std::uint32_t id : known) trace.append_token(id);
+  Recomputed result;
+  // The last token has no layer rows: nothing is computed from it.
+  const auto positions = std::span(std::as_const(known)).first(known.size() - 1);
+  const auto choose_again = [&](std::size_t begin, std::size_t size) -> Status {
+    for (std::size_t i = 0; i < size; ++i) {
+      if (begin + i + 1 < job.prompt.size()) continue;
+      OTR_TRY_ASSIGN(const std::uint32_t id,
+                     choose(forward, i, job, positions.first(begin + i + 1)));
+      result.chosen.push_back(id);
+    }
+    return {};
+  };
+  OTR_TRY(run_chunks(forward, cache, positions, trace, cancelled, choose_again));
+  return result;
+}
+
+}  // namespace otr::engine
