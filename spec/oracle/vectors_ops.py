@@ -107,8 +107,8 @@ def _norm_row():
         gain = Gain(random.list(d, -(2**19), 2**19), 16)
         maker.add(f"d = {d}", x=random.list(d, -(2**bits), 2**bits), gain=gain, eps=random.between(0, 2**20), bound=bound)
     gain = Gain([2**18] * 8, 16)
-    for e in (3, 4, 5):  # the exponent of v is 20 + e above the cap's reach or below it
-        maker.add(f"cap 20 with e_g = {e}", x=[2**22] * 4, gain=Gain([1, 2, 3, 4], e), eps=0, bound=MOST, near=e == 4)
+    for e in (6, 7, 8, 12):  # 19, 20, and 20 by the cap
+        maker.add(f"cap 20 with e_g = {e}", x=[2**22] * 4, gain=Gain([1, 2, 3, 4], e), eps=0, bound=MOST, near=e == 8)
     maker.add("zero row", x=[0] * 8, gain=gain, eps=0, bound=MOST)
     maker.add("zero row, eps", x=[0] * 8, gain=gain, eps=5000, bound=MOST)
     maker.add("zero gain", x=[3, -4, 5, 0, 1, 2, 3, 4], gain=Gain([0] * 8, 0), eps=1, bound=MOST, near=False)
