@@ -13,22 +13,29 @@ constexpr std::string_view kCountersignatureType = "Countersignature(bytes32 cla
 
 }  // namespace
 
+Hash struct_hash(const Claim& claim) {
+  return StructHasher(kClaimType)
+      .word(claim.request_hash)
+      .word(claim.trace_root)
+      .number(claim.prompt_count)
+      .number(claim.out_count)
+      .number(claim.finish_reason)
+      .word(claim.session)
+      .number(claim.checkpoint)
+      .word(claim.checkpoint_hash)
+      .finish();
+}
+
 Hash digest_of(const Claim& claim, const Hash& ledger) {
-  const Hash hash = StructHasher(kClaimType)
-                        .word(claim.request_hash)
-                        .word(claim.trace_root)
-                        .number(claim.prompt_count)
-                        .number(claim.out_count)
-                        .number(claim.finish_reason)
-                        .word(claim.session)
-                        .number(claim.checkpoint)
-                        .word(claim.checkpoint_hash)
-                        .finish();
-  return signing_digest(ledger, hash);
+  return signing_digest(ledger, struct_hash(claim));
+}
+
+Hash countersignature_struct_hash(const Hash& claim_hash) {
+  return StructHasher(kCountersignatureType).word(claim_hash).finish();
 }
 
 Hash countersignature_digest(const Hash& claim_hash, const Hash& ledger) {
-  return signing_digest(ledger, StructHasher(kCountersignatureType).word(claim_hash).finish());
+  return signing_digest(ledger, countersignature_struct_hash(claim_hash));
 }
 
 Status check_signer(const Hash& digest, const crypto::Signature& signature,

@@ -24,6 +24,10 @@ struct Claim {
   Hash checkpoint_hash{};
 };
 
+// SPEC CLAIM-1 and CLAIM-3: hashStruct of EIP-712.
+[[nodiscard]] Hash struct_hash(const Claim& claim);
+[[nodiscard]] Hash countersignature_struct_hash(const Hash& claim_hash);
+
 // SPEC CLAIM-1: what the session key signs.
 [[nodiscard]] Hash digest_of(const Claim& claim, const Hash& ledger);
 

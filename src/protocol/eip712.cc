@@ -35,14 +35,17 @@ StructHasher& StructHasher::strings(std::span<const std::string> values) {
 
 Hash StructHasher::finish() const { return keccak256(words_); }
 
+Hash domain_separator(const Hash& ledger) {
+  return StructHasher("EIP712Domain(string name,string version,bytes32 salt)")
+      .word(keccak256(as_bytes("OTR")))
+      .word(keccak256(as_bytes("1")))
+      .word(ledger)
+      .finish();
+}
+
 Hash signing_digest(const Hash& ledger, const Hash& struct_hash) {
-  const Hash domain = StructHasher("EIP712Domain(string name,string version,bytes32 salt)")
-                          .word(keccak256(as_bytes("OTR")))
-                          .word(keccak256(as_bytes("1")))
-                          .word(ledger)
-                          .finish();
   Bytes message = {0x19, 0x01};
-  append(message, domain);
+  append(message, domain_separator(ledger));
   append(message, struct_hash);
   return keccak256(message);
 }

@@ -37,6 +37,8 @@ StructHasher& StructHasher::number(std::unsigned_integral auto value) {
   return *this;
 }
 
+[[nodiscard]] Hash domain_separator(const Hash& ledger);
+
 // What is signed: keccak256(0x1901 || domain separator || struct hash).
 [[nodiscard]] Hash signing_digest(const Hash& ledger, const Hash& struct_hash);
 

@@ -73,20 +73,23 @@ Hash task_id(const crypto::Address& client, std::uint64_t counter) {
   return crypto::sha256({as_bytes("OTR.task"), client, bytes});
 }
 
+Hash struct_hash(const Request& request) {
+  return StructHasher(std::string(kRequestType) + std::string(kSamplingType))
+      .word(request.task_id)
+      .word(request.model_root)
+      .word(request.prompt_root)
+      .number(request.prompt_count)
+      .number(request.max_tokens)
+      .word(hash_of(request.sampling))
+      .strings(request.stop)
+      .word(request.price)
+      .number(request.mode)
+      .number(request.deadline)
+      .finish();
+}
+
 Hash digest_of(const Request& request, const Hash& ledger) {
-  const Hash hash = StructHasher(std::string(kRequestType) + std::string(kSamplingType))
-                        .word(request.task_id)
-                        .word(request.model_root)
-                        .word(request.prompt_root)
-                        .number(request.prompt_count)
-                        .number(request.max_tokens)
-                        .word(hash_of(request.sampling))
-                        .strings(request.stop)
-                        .word(request.price)
-                        .number(request.mode)
-                        .number(request.deadline)
-                        .finish();
-  return signing_digest(ledger, hash);
+  return signing_digest(ledger, struct_hash(request));
 }
 
 trace::TraceHeader trace_header(const Request& request, const Hash& spec_hash,

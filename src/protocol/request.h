@@ -38,7 +38,10 @@ struct Request {
 
 [[nodiscard]] Hash task_id(const crypto::Address& client, std::uint64_t counter);  // SPEC REQ-3
 
-// SPEC REQ-2. What the client signs (crypto::PrivateKey::sign) and the claim calls request hash.
+// SPEC REQ-2: hashStruct of EIP-712.
+[[nodiscard]] Hash struct_hash(const Request& request);
+
+// What the client signs (crypto::PrivateKey::sign) and the claim calls request hash.
 // `ledger` is the ledger's id, zero where there is none.
 [[nodiscard]] Hash digest_of(const Request& request, const Hash& ledger);
 
