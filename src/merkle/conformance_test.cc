@@ -62,7 +62,7 @@ json root_of_tensor(const json& in) {
   const auto cols = in["cols"].get<std::uint64_t>();
   const Bytes data = bytes_of(in["values"], type);
   Frontier frontier;
-  append_rows(frontier, type, cols, data);
+  append_rows(frontier, static_cast<Kind>(in["kind"]), type, cols, data);
   EXPECT_EQ(data.size(), in["rows"].get<std::uint64_t>() * cols * size_bytes(type));
   return {{"top", to_hex(frontier.top())},
           {"root", to_hex(tensor_root(static_cast<Kind>(in["kind"]), type, cols, data))}};

@@ -26,10 +26,10 @@ const Hash& absent(std::size_t level) {
 }
 
 template <class Sink>
-void append_rows_to(Sink& to, Type type, std::uint64_t cols, ByteView rows) {
+void append_rows_to(Sink& to, Kind kind, Type type, std::uint64_t cols, ByteView rows) {
   const std::size_t row_bytes = cols * size_bytes(type);
   OTR_CHECK(cols > 0 && type != Type::kHash && rows.size() % row_bytes == 0);
-  const std::size_t tile_bytes = kTileElements * size_bytes(type);
+  const std::size_t tile_bytes = tile_elements(kind) * size_bytes(type);
   for (; !rows.empty(); rows = rows.subspan(row_bytes)) {
     for (std::size_t at = 0; at < row_bytes; at += tile_bytes) {
       to.append(leaf(rows.subspan(at, std::min(tile_bytes, row_bytes - at))));
@@ -142,16 +142,16 @@ std::vector<Hash> Tree::open_range(std::uint64_t begin, std::uint64_t end) const
   return path;
 }
 
-void append_rows(Frontier& to, Type type, std::uint64_t cols, ByteView rows) {
-  append_rows_to(to, type, cols, rows);
+void append_rows(Frontier& to, Kind kind, Type type, std::uint64_t cols, ByteView rows) {
+  append_rows_to(to, kind, type, cols, rows);
 }
-void append_rows(Tree& to, Type type, std::uint64_t cols, ByteView rows) {
-  append_rows_to(to, type, cols, rows);
+void append_rows(Tree& to, Kind kind, Type type, std::uint64_t cols, ByteView rows) {
+  append_rows_to(to, kind, type, cols, rows);
 }
 
 Hash tensor_root(Kind kind, Type type, std::uint64_t cols, ByteView data) {
   Frontier frontier;
-  append_rows(frontier, type, cols, data);
+  append_rows(frontier, kind, type, cols, data);
   return root(kind, type, data.size() / (cols * size_bytes(type)), cols, frontier.top());
 }
 

@@ -45,6 +45,12 @@ enum class Type : std::uint32_t {
 [[nodiscard]] std::size_t size_bytes(Type type);
 
 inline constexpr std::size_t kTileElements = 512;
+inline constexpr std::size_t kMicroTileElements = 64;  // of a micro-tensor: what a referee opens
+
+// SPEC TREE-4: elements that one leaf holds.
+[[nodiscard]] constexpr std::size_t tile_elements(Kind kind) {
+  return kind == Kind::kMicroTensor ? kMicroTileElements : kTileElements;
+}
 // More leaves than any tensor of the SPEC has; a claim of more is refused, so shifts stay defined.
 inline constexpr std::uint64_t kMaxLeaves = std::uint64_t{1} << 56;
 
@@ -53,7 +59,7 @@ inline constexpr std::uint64_t kMaxLeaves = std::uint64_t{1} << 56;
 [[nodiscard]] Hash root(Kind kind, Type type, std::uint64_t rows, std::uint64_t cols,
                         const Hash& top);  // SPEC TREE-4
 
-// Leaves that one row of `cols` elements has.
+// Leaves that one row of `cols` elements has, in every kind but micro-tensors.
 [[nodiscard]] constexpr std::uint64_t tiles_per_row(std::uint64_t cols) {
   return (cols + kTileElements - 1) / kTileElements;
 }
@@ -91,10 +97,10 @@ class Tree {
   std::vector<std::vector<Hash>> levels_;
 };
 
-// Appends the leaves of whole rows of `cols` elements of `type`, each row cut into tiles.
-// Requires rows.size() to be a multiple of one row's bytes.
-void append_rows(Frontier& to, Type type, std::uint64_t cols, ByteView rows);
-void append_rows(Tree& to, Type type, std::uint64_t cols, ByteView rows);
+// Appends the leaves of whole rows of `cols` elements of `type`, each row cut into tiles as the
+// kind demands. Requires rows.size() to be a multiple of one row's bytes.
+void append_rows(Frontier& to, Kind kind, Type type, std::uint64_t cols, ByteView rows);
+void append_rows(Tree& to, Kind kind, Type type, std::uint64_t cols, ByteView rows);
 
 // Root of a whole tensor. Requires at least one row and data.size() to be a multiple of one row.
 [[nodiscard]] Hash tensor_root(Kind kind, Type type, std::uint64_t cols, ByteView data);

@@ -147,7 +147,8 @@ TEST(Rows, AreCutIntoTilesOfTheirOwn) {
   std::vector<std::int16_t> data(3 * kCols);
   for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::int16_t>(i * 37 - 900);
   Frontier frontier;
-  append_rows(frontier, Type::kI16, kCols, as_bytes(std::span<const std::int16_t>(data)));
+  append_rows(frontier, Kind::kKey, Type::kI16, kCols,
+              as_bytes(std::span<const std::int16_t>(data)));
   ASSERT_EQ(frontier.size(), 6);
   std::vector<Hash> leaves;
   for (std::size_t row = 0; row < 3; ++row) {
@@ -159,6 +160,20 @@ TEST(Rows, AreCutIntoTilesOfTheirOwn) {
   EXPECT_EQ(
       tensor_root(Kind::kKey, Type::kI16, kCols, as_bytes(std::span<const std::int16_t>(data))),
       root(Kind::kKey, Type::kI16, 3, kCols, naive_top(leaves)));
+}
+
+TEST(Rows, OfMicroTensorsHaveSmallTiles) {
+  std::vector<std::int64_t> data(2 * 65);
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::int64_t>(i) - 40;
+  std::vector<Hash> leaves;
+  for (std::size_t row = 0; row < 2; ++row) {
+    const std::span<const std::int64_t> cells = std::span(data).subspan(row * 65, 65);
+    leaves.push_back(leaf(as_bytes(cells.first(64))));
+    leaves.push_back(leaf(as_bytes(cells.last(1))));
+  }
+  EXPECT_EQ(tensor_root(Kind::kMicroTensor, Type::kI64, 65,
+                        as_bytes(std::span<const std::int64_t>(data))),
+            root(Kind::kMicroTensor, Type::kI64, 2, 65, naive_top(leaves)));
 }
 
 TEST(Root, BindsEverythingItNames) {

@@ -51,7 +51,9 @@ const TraceBuilder::Stream& TraceBuilder::at(const StreamId& stream) const {
 void TraceBuilder::append(const StreamId& id, ByteView rows) {
   Stream& stream = streams_[trace_leaf_index(shape_, id) - kTokenLeaf];
   std::visit(
-      [&](auto& tree) { merkle::append_rows(tree, stream.format.type, stream.format.cols, rows); },
+      [&](auto& tree) {
+        merkle::append_rows(tree, id.kind, stream.format.type, stream.format.cols, rows);
+      },
       stream.tree);
   stream.rows += rows.size() / stream.format.size_bytes();
   if (keep_ == Keep::kRows) otr::append(stream.data, rows);
