@@ -26,7 +26,7 @@ struct FidelityOptions {
   std::uint64_t max_tokens = 0;       // stop after the window in which so many are predicted; 0: no
   unsigned threads = 1;
   // Called after every window; false stops with kCancelled.
-  std::function<bool(std::uint64_t done_tokens, std::uint64_t all_tokens)> progress;
+  std::function<bool(std::uint64_t done_tokens, std::uint64_t all_tokens)> progress = {};
 };
 
 struct FidelityReport {

@@ -1,0 +1,136 @@
+// Fidelity on a trained model, stories260K, which is no part of the repository: it lies in
+// ../shared/models where the developers keep it. The bounds are the project's targets.
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "env/file.h"
+#include "eval/fidelity.h"
+#include "eval/test_checkpoints.h"
+
+namespace otr::eval {
+namespace {
+
+namespace fs = std::filesystem;
+using convert::FloatLayer;
+using convert::FloatMatrix;
+using convert::FloatModel;
+
+const fs::path kModels = OTR_SOURCE_DIR "/../shared/models";
+// Drawn from the model itself, so its loss is the model's entropy; and real stories.
+const char* const kTexts[] = {"selfgen-stories260K.txt", "tinystories-excerpt.txt"};
+
+// The model as a Hugging Face folder.
+fs::path stories_folder() {
+  const fs::path folder = test_folder("stories260K");
+  const std::string command = "python3 '" OTR_SOURCE_DIR "/tools/llama2c_to_hf.py' '" +
+                              (kModels / "stories260K.bin").string() + "' '" +
+                              (kModels / "tok512.bin").string() + "' '" + folder.string() + "'";
+  EXPECT_EQ(std::system(command.c_str()), 0) << command;
+  return folder;
+}
+
+Result<model::Artifact> import(const fs::path& folder) {
+  OTR_TRY_ASSIGN(const auto report, convert::import_huggingface(folder, folder / "artifact"));
+  OTR_TRY_ASSIGN(Bytes bytes, env::read_file(folder / "artifact", std::size_t{1} << 30));
+  return model::parse_artifact(std::move(bytes));
+}
+
+void scale_column(FloatMatrix& matrix, std::uint32_t column, float factor) {
+  for (std::uint32_t n = 0; n < matrix.rows; ++n) {
+    matrix.weight[std::size_t{n} * matrix.cols + column] *= factor;
+  }
+}
+
+void scale_channel(std::vector<float>& gain, std::initializer_list<FloatMatrix*> readers,
+                   std::uint32_t channel, float factor) {
+  gain[channel] *= factor;
+  for (FloatMatrix* matrix : readers) scale_column(*matrix, channel, 1 / factor);
+}
+
+// The same function with outliers: two channels of every norm and two units of every feed-forward
+// are `factor` times as large, and the weights that read them as much smaller.
+FloatModel with_outliers(FloatModel model, float factor) {
+  for (FloatLayer& layer : model.layers) {
+    for (const std::uint32_t channel : {5U, 40U}) {
+      scale_channel(layer.attn_norm, {&layer.wq, &layer.wk, &layer.wv}, channel, factor);
+      scale_channel(layer.mlp_norm, {&layer.w_gate, &layer.w_up}, channel, factor);
+    }
+    for (const std::uint32_t unit : {3U, 100U}) {
+      const auto row =
+          std::span(layer.w_up.weight).subspan(unit * layer.w_up.cols, layer.w_up.cols);
+      for (float& weight : row) weight *= factor;
+      scale_column(layer.w_down, unit, 1 / factor);
+    }
+  }
+  if (model.config.tied) {
+    model.config.tied = false;
+    model.head = model.embed;
+  }
+  for (const std::uint32_t channel : {5U, 40U}) {
+    scale_channel(model.final_norm, {&model.head}, channel, factor);
+  }
+  return model;
+}
+
+struct Bounds {
+  double perplexity;              // against the original
+  double dequantised_perplexity;  // against the artifact's own weights in float
+  double kl;                      // against the original
+};
+
+void expect_fidelity(const fs::path& folder, const FloatModel& original, const Bounds& bounds) {
+  const auto artifact = import(folder);
+  ASSERT_TRUE(artifact) << artifact.error().message;
+  const FloatModel dequantised = convert::float_model_from_artifact(*artifact);
+  for (const char* name : kTexts) {
+    SCOPED_TRACE(name);
+    const std::string source = read_text(kModels / name);
+    const auto against_original = evaluate(*artifact, original, source);
+    ASSERT_TRUE(against_original) << against_original.error().message;
+    const auto against_dequantised = evaluate(*artifact, dequantised, source);
+    ASSERT_TRUE(against_dequantised) << against_dequantised.error().message;
+    std::cout << name << ", against the original:\n"
+              << to_text(*against_original) << "against the artifact's own weights:\n"
+              << to_text(*against_dequantised) << '\n';
+    EXPECT_GT(against_original->tokens, 2500U);
+    EXPECT_LT(against_original->float_perplexity, 4) << "this is not the model that was trained";
+    EXPECT_LT(against_original->kl_mean, bounds.kl);
+    EXPECT_LT(std::abs(against_original->perplexity_change()), bounds.perplexity);
+    EXPECT_LT(std::abs(against_dequantised->perplexity_change()), bounds.dequantised_perplexity);
+    EXPECT_GE(against_original->top1_agreement, 0.98);
+  }
+}
+
+class Stories : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (!fs::exists(kModels / "stories260K.bin")) {
+      GTEST_SKIP() << "NOT TESTED: " << kModels << " has no stories260K.bin.";
+    }
+    folder_ = stories_folder();
+    auto original = convert::load_float_model(folder_);
+    ASSERT_TRUE(original) << original.error().message;
+    original_ = *std::move(original);
+  }
+
+  void expect_fidelity_with_outliers(float factor, const Bounds& bounds) {
+    Json config = Json::parse(read_text(folder_ / "config.json"));
+    config["tie_word_embeddings"] = false;
+    write_text(folder_ / "config.json", config.dump());
+    write_weights(with_outliers(original_, factor), folder_ / "model.safetensors");
+    expect_fidelity(folder_, original_, bounds);
+  }
+
+  fs::path folder_;
+  FloatModel original_;
+};
+
+TEST_F(Stories, Original) { expect_fidelity(folder_, original_, {0.005, 0.0005, 1e-3}); }
+
+TEST_F(Stories, OutliersOf100) { expect_fidelity_with_outliers(100, {0.005, 0.0005, 5e-3}); }
+
+TEST_F(Stories, OutliersOf1000) { expect_fidelity_with_outliers(1000, {0.02, 0.003, 3e-2}); }
+
+}  // namespace
+}  // namespace otr::eval
