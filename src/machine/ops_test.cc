@@ -88,7 +88,8 @@ TEST(Ops, Acc) {
 TEST(Ops, Linear) {
   check_vectors("ops", "OP-2", [](const json& in) -> json {
     TestState state = state_for(kDownSite, matrix_of(in["matrix"]), in["a"], in["f"]);
-    Reads<TestState> reads(state.context(), state, {0, 0, kXOut, 0});
+    const StepContext context = state.context();
+    Reads<TestState> reads(context, state, {0, 0, kXOut, 0});
     Values y;
     for (std::size_t n = 0; n < in["matrix"]["w"].size(); ++n) {
       y.push_back(linear(reads, MatrixId::kDown, kDownPart, kH, n, in["F"]));
@@ -216,7 +217,8 @@ TEST(Ops, Rotation) {
       const std::uint32_t t = in["t"];
       const Tensor hi = q ? kQHi : kKHi;
       if (!state.run_all(t, 0, {kRope, hi, next(hi, 1)})) return refused(state);
-      Reads<TestState> reads(state.context(), state, {t, 0, next(hi, 3), 0});
+      const StepContext context = state.context();
+      Reads<TestState> reads(context, state, {t, 0, next(hi, 3), 0});
       Values r;
       for (std::uint32_t j = 0; j < shape.head_dim; ++j) {
         r.push_back(rotated(reads, q ? kQY : kKY, j));

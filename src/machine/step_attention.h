@@ -101,7 +101,8 @@ void over_tile(Reads<State>& in, std::uint64_t head, std::uint64_t tile, Fold fo
 // EXP2[z mod 256] shifted right so that the octave floor(z / 256) - f becomes `top`.
 template <class State>
 std::int64_t power(Reads<State>& in, std::int64_t z, std::int64_t top, std::int64_t f) {
-  return in.shifted(in.table(TableId::kExp2, 0, z & 255), top - ((z >> 8) - f));
+  // Octaves lie within 2^23 + 30 of zero, so that every gap is legal: far ones give 0.
+  return in.shifted(in.table(TableId::kExp2, 0, z & 255), top - ((z >> 8) - f), 1 << 25);
 }
 
 // OP-11: M, X and S of one tile.
