@@ -245,7 +245,7 @@ def _tiles():
     maker.add("gap in X alone", z=[0, 0, 0], v=[[127], [127], [127]], f_v=[30, 6, -30])
     maker.add("greatest X is not at the greatest M", z=[2560, 0], v=[[100], [-100]], f_v=[20, 3])
     maker.add("extremes", z=[255] * 128, v=[[127, -127]] * 128, f_v=[0] * 128)
-    maker.add("largest scores", z=[2**31 - 1, -(2**31)], v=[[127], [-127]], f_v=[-30, 30])
+    maker.add("largest scores", z=[2**31 - 1, -(2**31) + 1], v=[[127], [-127]], f_v=[-30, 30])
     maker.add("floor of negatives", z=[-1, -255, -256, -257], v=[[1], [2], [3], [4]], f_v=[4] * 4)
     maker.add("zero values", z=[5, 6], v=[[0, 0], [0, 0]], f_v=[30, 30])
     return maker.out
@@ -290,9 +290,9 @@ def _attention_rows():
     maker = Maker("OP-13", _row_out)
     random = Prng("OP-13")
     for bound in (MOST, 127):
-        maker.add(f"bound {bound}", heads=[{"o": random.list(4, -(2**50), 2**50), "exponent": random.between(40, 60)} for _ in range(3)], bound=bound)
-        maker.add("exponents far apart", heads=[{"o": [2**53, -5], "exponent": 77}, {"o": [3, 2**20], "exponent": -1}], bound=bound)
-        maker.add("a zero head of exponent -1 limits", heads=[{"o": [0, 0], "exponent": -1}, {"o": [2**50, 1], "exponent": 60}], bound=bound)
+        maker.add(f"bound {bound}", heads=[{"o": random.list(4, -(2**35), 2**35), "exponent": random.between(25, 45)} for _ in range(3)], bound=bound)
+        maker.add("exponents far apart", heads=[{"o": [2**35, -5], "exponent": 101}, {"o": [3, 2**20], "exponent": -20}], bound=bound)
+        maker.add("a zero head of exponent -20 limits", heads=[{"o": [0, 0], "exponent": -20}, {"o": [2**35, 1], "exponent": 60}], bound=bound)
         maker.add("all zero: cap", heads=[{"o": [0, 0], "exponent": 45}], bound=bound)
     return maker.out
 
@@ -323,7 +323,7 @@ def _gates():
     random = Prng("OP-15")
     for K, e in ((8, 20), (32, 18), (64, 24)):
         maker.add(f"K = {K}", matrix=_matrix(random, 8, K, e), a=random.list(K, -MOST, MOST), f=13)
-    maker.add("cap 15", matrix=_matrix(random, 4, 4, 40), a=[1, -1, 2, 3], f=30)
+    maker.add("cap 15", matrix=_matrix(random, 4, 4, 33), a=[1, -1, 2, 3], f=20)
     maker.add("zeros", matrix=_matrix(random, 4, 4), a=[0] * 4, f=3)
     maker.add("exponent 0", matrix=Matrix([[1], [-1]], [1, 1], 0), a=[MOST], f=0)
     maker.out_of_range("exponent -1 by size", matrix=Matrix([[2], [-1]], [1, 1], 0), a=[MOST], f=0)
@@ -345,8 +345,8 @@ def _feed_forward():
             maker.add(f"f_g = {f_g}", g=random.list(8, -MOST, MOST), f_g=f_g, matrix=_matrix(random, 8, 16), a=random.list(16, -MOST, MOST), f=13, bound=bound,
                       near=bound == 127)
     maker.add("zero gate", g=[0] * 4, f_g=15, matrix=_matrix(random, 4, 8), a=random.list(8, -MOST, MOST), f=13, bound=MOST)
-    maker.add("extremes", g=[MOST, -MOST], f_g=0, matrix=Matrix([[127] * 64] * 2, [4095] * 2, 40), a=[MOST] * 64, f=30, bound=MOST)
-    maker.add("low exponent", g=[MOST, -1], f_g=0, matrix=Matrix([[127]] * 2, [4095] * 2, 0), a=[MOST], f=-30, bound=127)
+    maker.add("extremes", g=[MOST, -MOST], f_g=0, matrix=Matrix([[127] * 64] * 2, [4095] * 2, 33), a=[MOST] * 64, f=20, bound=MOST)
+    maker.add("low exponent", g=[MOST, -1], f_g=0, matrix=Matrix([[127]] * 2, [4095] * 2, 0), a=[MOST], f=-22, bound=127)
     return maker.out
 
 
