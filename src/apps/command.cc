@@ -1,0 +1,77 @@
+#include "apps/command.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <thread>
+
+#include "env/clock.h"
+#include "env/file.h"
+
+namespace otr::apps {
+namespace {
+
+// Larger than any model of SPEC LIM-1 that fits a machine today.
+constexpr std::size_t kMaxModelBytes = std::size_t{1} << 40;
+
+}  // namespace
+
+int report(const Error& error) {
+  const std::string code = error.code.empty() ? "" : " [" + error.code + "]";
+  std::fprintf(stderr, "otr: %s%s\n", error.message.c_str(), code.c_str());
+  switch (error.kind) {
+    case ErrorKind::kReject:
+    case ErrorKind::kOutOfRange:
+      return kFailed;
+    case ErrorKind::kCancelled:
+      return kInconclusive;
+    case ErrorKind::kNetwork:
+      return 4;
+    default:
+      return kUsage;
+  }
+}
+
+Result<model::Artifact> load_model(const std::filesystem::path& path) {
+  Progress progress("reading " + path.filename().string());
+  OTR_TRY_ASSIGN(Bytes bytes,
+                 env::read_file(path, kMaxModelBytes, [&](std::size_t done, std::size_t total) {
+                   progress.update("", done, total);
+                 }));
+  auto artifact = model::parse_artifact(std::move(bytes));
+  if (!artifact) artifact.error().message = path.string() + ": " + artifact.error().message;
+  return artifact;
+}
+
+Progress::Progress(std::string label)
+    : label_(std::move(label)), begin_ns_(env::monotonic_ns()), last_ns_(begin_ns_) {}
+
+Progress::~Progress() {
+  if (shown_) std::fputs("\r\033[K", stderr);
+}
+
+void Progress::update(std::string_view stage, std::uint64_t done, std::uint64_t total) {
+  const std::int64_t now = env::monotonic_ns();
+  // Nothing for what takes less than half a second; then ten times a second.
+  if (now - begin_ns_ < 500'000'000 || now - last_ns_ < 100'000'000) return;
+  if (::isatty(STDERR_FILENO) == 0 || total == 0) return;
+  last_ns_ = now;
+  shown_ = true;
+  const std::uint64_t percent = std::min<std::uint64_t>(100, done * 100 / total);
+  const std::int64_t spent = (now - begin_ns_) / 1'000'000'000;
+  const std::uint64_t left =
+      percent == 0 ? 0 : static_cast<std::uint64_t>(spent) * (100 - percent) / percent;
+  const std::string bar(percent / 4, '#');
+  std::fprintf(stderr, "\r\033[K%s [%-25s] %3d %%  %d s left  %.*s", label_.c_str(), bar.c_str(),
+               static_cast<int>(percent), static_cast<int>(left), static_cast<int>(stage.size()),
+               stage.data());
+}
+
+unsigned default_threads() { return std::max(1u, std::thread::hardware_concurrency()); }
+
+Status print(std::string_view text) {
+  return env::write_all(STDOUT_FILENO, as_bytes(text), "standard output");
+}
+
+}  // namespace otr::apps

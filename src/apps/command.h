@@ -1,0 +1,56 @@
+// What the commands share: exit codes, errors to people, files.
+#ifndef OTR_APPS_COMMAND_H_
+#define OTR_APPS_COMMAND_H_
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "base/canonical_json.h"
+#include "base/result.h"
+#include "model/artifact.h"
+
+namespace otr::apps {
+
+// Exit codes of every command (docs: README, "Exit codes").
+inline constexpr int kOk = 0;
+inline constexpr int kFailed = 1;        // a check failed, a mismatch found by recomputing too
+inline constexpr int kUsage = 2;         // flags, files, configuration
+inline constexpr int kInconclusive = 3;  // not recomputed, not final, or stopped
+
+// The exit code of an error, and the error itself on standard error.
+int report(const Error& error);
+
+// A model file, checked; shows progress on a terminal while it reads.
+Result<model::Artifact> load_model(const std::filesystem::path& path);
+
+// A progress bar on standard error, if that is a terminal; nothing otherwise.
+class Progress {
+ public:
+  explicit Progress(std::string label);
+  ~Progress();
+  void update(std::string_view stage, std::uint64_t done, std::uint64_t total);
+
+ private:
+  std::string label_;
+  bool shown_ = false;
+  std::int64_t begin_ns_, last_ns_;
+};
+
+// Adds a command; `run` returns the exit code. Called by main for each command.
+using Run = std::function<int()>;
+void add_ask(CLI::App& app, Run& run);
+void add_verify(CLI::App& app, Run& run);
+void add_model(CLI::App& app, Run& run);
+
+// Threads when none are asked for: all the machine has.
+unsigned default_threads();
+
+// Standard output as one write; a closed or full output is an error, not a crash.
+Status print(std::string_view text);
+
+}  // namespace otr::apps
+
+#endif  // OTR_APPS_COMMAND_H_

@@ -1,0 +1,121 @@
+#include "apps/ladder.h"
+
+#include <algorithm>
+
+namespace otr::apps {
+namespace {
+
+std::string_view name_of(Rung rung) {
+  switch (rung) {
+    case Rung::kPass:
+      return "PASS";
+    case Rung::kFail:
+      return "FAIL";
+    default:
+      return "NOT YET";
+  }
+}
+
+// The rung that a failed check belongs to; the numbers are those of ladder().
+std::size_t rung_of(Reject reject) {
+  switch (reject) {
+    case Reject::kModelRootMismatch:
+      return 3;
+    case Reject::kTextMismatch:
+    case Reject::kTokenPathMismatch:
+      return 2;
+    case Reject::kTokenMismatch:
+    case Reject::kOutOfRange:
+    case Reject::kTraceRootMismatch:
+    case Reject::kFinishMismatch:
+      return 5;
+    case Reject::kEvidenceMismatch:
+      return 0;
+    default:
+      return 1;
+  }
+}
+
+}  // namespace
+
+std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
+  std::vector<LadderLine> lines = {
+      {.name = "session attested",
+       .why = "software key: an ordinary program signed, no TEE evidence"},
+      {.name = "claim signed by the session"},
+      {.name = "output bound to the stream received",
+       .why = "only the program that received the stream can say"},
+      {.name = "model root is the one asked for"},
+      {.name = "claim included in a posted batch", .why = "no ledger yet"},
+      {.name = "recomputed by me", .why = "run otr verify with --recompute"},
+      {.name = "drawn and proven, or not drawn", .why = "no ledger yet"},
+      {.name = "window over, final", .why = "no ledger yet"},
+  };
+  if (const protocol::Check* failure = audit.report.failure()) {
+    LadderLine& line = lines[rung_of(*failure->reject)];
+    line.state = Rung::kFail;
+    line.why = std::string(name_of(*failure->reject)) + ": " + failure->detail;
+    if (rung_of(*failure->reject) != 5) {
+      for (LadderLine& other : lines) {
+        if (&other != &line) other.why = "not checked after the failure";
+      }
+      return lines;
+    }
+  }
+  lines[1].state = lines[3].state = Rung::kPass;
+  if (stream_seen) {
+    lines[2].state = Rung::kPass;
+    lines[2].why.clear();
+  }
+  if (audit.recomputed) {
+    lines[5].state = Rung::kPass;
+    lines[5].why.clear();
+  } else if (audit.inconclusive) {
+    lines[5].why = audit.inconclusive->message;
+  }
+  return lines;
+}
+
+std::string to_text(const std::vector<LadderLine>& ladder) {
+  std::string text;
+  for (const LadderLine& line : ladder) {
+    std::string state(name_of(line.state));
+    state.resize(9, ' ');
+    text += "  " + state + line.name + (line.why.empty() ? "" : " (" + line.why + ")") + "\n";
+  }
+  return text;
+}
+
+Json to_json(const std::vector<LadderLine>& ladder) {
+  Json list = Json::array();
+  for (const LadderLine& line : ladder) {
+    list.push_back({{"rung", line.name}, {"state", name_of(line.state)}, {"why", line.why}});
+  }
+  return list;
+}
+
+std::string explain(const node::Audit& audit) {
+  std::string text;
+  for (const protocol::Check& check : audit.report.checks) {
+    std::string state(protocol::name_of(check.outcome));
+    state.resize(13, ' ');
+    text += "  " + state + std::string(check.name);
+    if (check.reject) text += " [" + std::string(name_of(*check.reject)) + "]";
+    if (!check.detail.empty()) text += ": " + check.detail;
+    text += "\n";
+  }
+  return text;
+}
+
+Json checks_to_json(const node::Audit& audit) {
+  Json list = Json::array();
+  for (const protocol::Check& check : audit.report.checks) {
+    list.push_back({{"check", check.name},
+                    {"outcome", protocol::name_of(check.outcome)},
+                    {"reject", check.reject ? Json(name_of(*check.reject)) : Json(nullptr)},
+                    {"detail", check.detail}});
+  }
+  return list;
+}
+
+}  // namespace otr::apps

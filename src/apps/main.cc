@@ -1,0 +1,49 @@
+// otr: one program, many commands (docs: README; each command has --help).
+#include <cstdio>
+#include <exception>
+
+#include "apps/command.h"
+#include "base/hex.h"
+#include "env/signal.h"
+#include "machine/tables.h"
+
+namespace {
+
+constexpr const char* kFooter =
+    R"(Exit codes: 0 verified or done; 1 a check failed; 2 usage, file or configuration;
+3 inconclusive, not recomputed or stopped; 70 a bug in otr.)";
+
+int run_command(int argc, char** argv) {
+  CLI::App app(
+      "OTR: buy a model's answer on somebody else's machine, and know which model gave it.", "otr");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.set_version_flag("--version",
+                       "otr " OTR_VERSION ", spec " + otr::to_hex(otr::machine::kSpecHash));
+  otr::apps::Run run;
+  otr::apps::add_ask(app, run);
+  otr::apps::add_verify(app, run);
+  otr::apps::add_model(app, run);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? otr::apps::kOk : otr::apps::kUsage;
+  }
+  return run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  otr::env::install_interrupt_flag();
+  try {
+    return run_command(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs("otr: out of memory; nothing was written. Use a smaller model or context.\n",
+               stderr);
+    return otr::apps::kUsage;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "otr: bug: %s\n", error.what());
+    return 70;
+  }
+}

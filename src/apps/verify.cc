@@ -1,0 +1,90 @@
+// otr verify: what a receipt proves, checked by a stranger.
+#include <cstdio>
+
+#include "apps/command.h"
+#include "apps/ladder.h"
+#include "env/file.h"
+#include "env/signal.h"
+#include "node/audit.h"
+
+namespace otr::apps {
+namespace {
+
+struct VerifyFlags {
+  std::string receipt, model;
+  unsigned threads = default_threads();
+  bool recompute = false;
+  bool explain = false;
+  bool json = false;
+};
+
+std::string verdict(const node::Audit& audit) {
+  if (const protocol::Check* failure = audit.report.failure()) {
+    return "FAILED: " + std::string(name_of(*failure->reject)) + ": " + failure->detail;
+  }
+  if (audit.inconclusive) return "INCONCLUSIVE: " + audit.inconclusive->message;
+  if (!audit.recomputed) {
+    return "INCONCLUSIVE: signatures and bindings hold, but nobody recomputed the answer; add "
+           "--recompute";
+  }
+  return "VERIFIED: this model gives exactly this answer to this request";
+}
+
+int code_of(const node::Audit& audit) {
+  if (audit.failed()) return kFailed;
+  return audit.recomputed ? kOk : kInconclusive;
+}
+
+Result<int> verify(const VerifyFlags& flags) {
+  // One byte more than a receipt may have, so that a longer file is refused as a receipt.
+  OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(flags.receipt, protocol::kMaxReceiptBytes + 1));
+  auto loaded = load_model(flags.model);
+  if (!loaded) {
+    // A model file that does not hold together proves nothing about the receipt: exit 1, as any
+    // changed byte of the model must be noticed; a file that is not there is a usage error.
+    if (!loaded.error().code.empty()) loaded.error().kind = ErrorKind::kReject;
+    return std::unexpected(std::move(loaded).error());
+  }
+  const node::Audit audit = node::audit(
+      as_text(bytes), *loaded,
+      {.recompute = flags.recompute, .threads = flags.threads, .cancelled = env::interrupted});
+  const auto lines = ladder(audit, false);
+  if (flags.json) {
+    const Json result = {{"verdict", verdict(audit)},
+                         {"exit_code", code_of(audit)},
+                         {"ladder", to_json(lines)},
+                         {"checks", checks_to_json(audit)}};
+    OTR_TRY(print(result.dump() + "\n"));
+  } else {
+    std::string text = flags.receipt + "\n" + to_text(lines);
+    if (flags.explain) text += "Checks:\n" + explain(audit);
+    OTR_TRY(print(text + verdict(audit) + "\n"));
+  }
+  return code_of(audit);
+}
+
+}  // namespace
+
+void add_verify(CLI::App& app, Run& run) {
+  auto flags = std::make_shared<VerifyFlags>();
+  CLI::App* command =
+      app.add_subcommand("verify", "Check a receipt: 0 verified, 1 failed, 3 inconclusive");
+  command->add_option("receipt", flags->receipt, "Receipt file")->required();
+  command->add_option("--model", flags->model, "The model it should be about")
+      ->required()
+      ->envname("OTR_MODEL");
+  command->add_flag("--recompute", flags->recompute, "Compute the answer again and compare");
+  command->add_flag("--explain", flags->explain, "Print every check");
+  command->add_flag("--json", flags->json, "Print one JSON object");
+  command->add_option("--threads", flags->threads, "Threads")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+  command->callback([flags, &run] {
+    run = [flags] {
+      const Result<int> code = verify(*flags);
+      return code ? *code : report(code.error());
+    };
+  });
+}
+
+}  // namespace otr::apps

@@ -1,0 +1,38 @@
+// The audit of a receipt: all its checks, and its answer computed again (SPEC RCPT-2 to RCPT-4).
+#ifndef OTR_NODE_AUDIT_H_
+#define OTR_NODE_AUDIT_H_
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "model/artifact.h"
+#include "protocol/receipt.h"
+#include "protocol/verify.h"
+
+namespace otr::node {
+
+struct Audit {
+  protocol::Report report;  // in the order of the SPEC; stops at the first failure
+  std::optional<protocol::Receipt> receipt;
+  bool recomputed = false;  // the recomputation ran and agreed
+  // Why recomputing came to no verdict (stopped by the user), where it did not.
+  std::optional<Error> inconclusive;
+
+  bool failed() const { return report.failure() != nullptr; }
+};
+
+struct AuditOptions {
+  bool recompute = false;
+  unsigned threads = 1;
+  std::function<bool()> cancelled = [] { return false; };
+};
+
+// Any text is allowed, from anyone.
+Audit audit(std::string_view receipt_text, const model::Artifact& artifact,
+            const AuditOptions& options);
+
+}  // namespace otr::node
+
+#endif  // OTR_NODE_AUDIT_H_

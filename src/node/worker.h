@@ -1,0 +1,40 @@
+// The worker: a signed request in, a receipt out (SPEC REQ, CLAIM, RCPT).
+#ifndef OTR_NODE_WORKER_H_
+#define OTR_NODE_WORKER_H_
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "base/result.h"
+#include "crypto/secp256k1.h"
+#include "engine/forward.h"
+#include "model/artifact.h"
+#include "protocol/receipt.h"
+#include "protocol/request.h"
+
+namespace otr::node {
+
+class Worker {
+ public:
+  // `artifact` must outlive the worker.
+  Worker(const model::Artifact& artifact, crypto::PrivateKey session_key,
+         crypto::PrivateKey operator_key, unsigned threads);
+
+  // Answers one request. `on_token` sees each id as it is chosen; `cancelled` is asked before every
+  // pass. An answer is signed only when it is whole: every error leaves nothing signed.
+  Result<protocol::Receipt> serve(const protocol::SignedRequest& request,
+                                  std::span<const std::uint32_t> prompt_ids,
+                                  const std::function<void(std::uint32_t)>& on_token,
+                                  const std::function<bool()>& cancelled);
+
+ private:
+  const model::Artifact& artifact_;
+  crypto::PrivateKey session_key_;
+  crypto::PrivateKey operator_key_;
+  engine::Forward forward_;
+};
+
+}  // namespace otr::node
+
+#endif  // OTR_NODE_WORKER_H_
