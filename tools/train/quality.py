@@ -6,7 +6,7 @@
     quality.py TRAINER MODEL_FOLDER --ask "What is a rollup?"
 
 TRAINER is the otr_train program, which runs the model in floating point. An answer counts as good
-if the model ended it by itself and it contains a word that a good answer must contain (corpus.py);
+if the model ended it by itself and it contains one of the words or sentences that corpus.py names;
 for stories, all of them. Prints the share per kind of question and exits with 1 if the share over
 all is below --minimum percent.
 """

@@ -40,8 +40,8 @@ def groups(name):
     for line in lines_of(name):
         if line:
             key, value = line.split(": ", 1)
-            out[-1].setdefault(key, []).extend(
-                value.split(" | ") if key in ("topic", "must") else [value])
+            values = value.split(" | ") if key == "topic" else [value]
+            out[-1].setdefault(key, []).extend(values)
         elif out[-1]:
             out.append({})
     return [group for group in out if group]

@@ -8,7 +8,7 @@
 // training adds model.safetensors. The tokens folder holds train.bin and heldout.bin. The usual way
 // in is tools/train/train.sh, which also writes the corpus and the vocabulary.
 //
-// Training is AdamW (0.9, 0.95, decay 0.1 on matrices) with linear warm-up, a cosine schedule down
+// Training is AdamW (0.9, 0.98, decay 0.1 on matrices) with linear warm-up, a cosine schedule down
 // to a tenth of the peak, and gradients clipped at norm 1. A step takes whole documents, in an
 // order shuffled anew each epoch, as two shards of about half the batch's tokens; shards may run on
 // two threads but are always two and are added in order, so the result does not depend on the
@@ -47,8 +47,8 @@ constexpr float kPromptWeight = 0.1f;
 struct Options {
   std::string model, tokens;
   bool check = false, generate = false;
-  uint64_t steps = 1000, seed = 1, evaluate_every = 200, warm_up = 50;
-  size_t batch_tokens = 2048, threads = 1, max_new = 200;
+  uint64_t steps = 1000, seed = 1, evaluate_every = 1000, warm_up = 200;
+  size_t batch_tokens = 512, threads = 1, max_new = 200;
   double peak_rate = 2e-3, stop_loss = 0, temperature = 0;
 };
 
@@ -231,13 +231,13 @@ class Trainer {
     const float rate_now = static_cast<float>(rate());
     const double t = static_cast<double>(state_.step + 1);
     const float correct1 = static_cast<float>(1 / (1 - std::pow(0.9, t)));
-    const float correct2 = static_cast<float>(1 / (1 - std::pow(0.95, t)));
+    const float correct2 = static_cast<float>(1 / (1 - std::pow(0.98, t)));
     for (size_t i = 0; i < grads.size(); ++i) {
       const float g = grads[i] * clip;
       float& m = state_.first_moment[i];
       float& v = state_.second_moment[i];
       m = 0.9f * m + 0.1f * g;
-      v = 0.95f * v + 0.05f * g * g;
+      v = 0.98f * v + 0.02f * g * g;
       const float decay = decays_[i] ? 0.1f * state_.params[i] : 0.0f;
       state_.params[i] -= rate_now * (m * correct1 / (std::sqrt(v * correct2) + 1e-8f) + decay);
     }
@@ -284,7 +284,7 @@ Status train(const Options& o) {
   bool good = false;
   while (state.step < o.steps && !good) {
     const double loss = trainer.step(dealer);
-    recent = recent == 0 ? loss : 0.95 * recent + 0.05 * loss;
+    recent = recent == 0 ? loss : 0.99 * recent + 0.01 * loss;
     if (state.step % o.evaluate_every != 0 && state.step != o.steps) continue;
     const double heldout_loss = trainer.evaluate(heldout);
     good = heldout_loss <= o.stop_loss;
@@ -296,7 +296,6 @@ Status train(const Options& o) {
                 static_cast<unsigned long long>(state.step),
                 static_cast<unsigned long long>(o.steps),
                 static_cast<unsigned long long>(state.epoch), recent, heldout_loss, spent, left);
-    std::fflush(stdout);
     OTR_TRY(write_checkpoint(checkpoint, state));
   }
   OTR_TRY(write_model(o.model, shape, state.params));
@@ -350,7 +349,6 @@ Status generate(const Options& o) {
       batch.tokens.push_back(id);
     }
     std::printf("\n");
-    std::fflush(stdout);
   }
   return {};
 }
@@ -371,6 +369,7 @@ Status run(int argc, char** argv) {
 }  // namespace otr::train
 
 int main(int argc, char** argv) {
+  std::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
   const otr::Status status = otr::train::run(argc, argv);
   if (status) return 0;
   std::fprintf(stderr, "otr_train: %s\n", status.error().message.c_str());

@@ -17,8 +17,8 @@ threads=${OTR_TRAIN_THREADS:-2}
 # held-out questions must then be answered well (the last word).
 plan() { # model -> steps, peak rate, stop loss, percent
   case $1 in
-    demo-hf) echo "1200 2e-3 0.20 90" ;;
-    demo-small-hf) echo "1500 4e-3 0.25 75" ;;
+    demo-hf) echo "12000 2e-3 0.20 90" ;;
+    demo-small-hf) echo "12000 3e-3 0.25 75" ;;
     *)
       echo "train.sh: no model $1; there are demo-hf and demo-small-hf" >&2
       exit 2
