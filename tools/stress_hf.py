@@ -35,12 +35,14 @@ def read_safetensors(path):
     """{name: (shape, float array)} in the order of the file's header."""
     data = path.read_bytes()
     (size,) = struct.unpack_from("<Q", data)
-    header = json.loads(data[8:8 + size])
+    header = json.loads(data[8 : 8 + size])
     header.pop("__metadata__", None)
     tensors = {}
     for name, entry in header.items():
         begin, end = entry["data_offsets"]
-        tensors[name] = entry["shape"], widen(entry["dtype"], data[8 + size + begin:8 + size + end])
+        tensors[name] = entry["shape"], widen(
+            entry["dtype"], data[8 + size + begin : 8 + size + end]
+        )
     return tensors
 
 
@@ -90,10 +92,20 @@ def stress(tensors, config, factor):
     layers = config["num_hidden_layers"]
     for layer in range(layers):
         prefix = f"model.layers.{layer}."
-        stress_norm(tensors, prefix + "input_layernorm.weight",
-                    [prefix + name for name in ATTN_READERS], 3 * layer + 1, factor)
-        stress_norm(tensors, prefix + "post_attention_layernorm.weight",
-                    [prefix + name for name in MLP_READERS], 3 * layer + 2, factor)
+        stress_norm(
+            tensors,
+            prefix + "input_layernorm.weight",
+            [prefix + name for name in ATTN_READERS],
+            3 * layer + 1,
+            factor,
+        )
+        stress_norm(
+            tensors,
+            prefix + "post_attention_layernorm.weight",
+            [prefix + name for name in MLP_READERS],
+            3 * layer + 2,
+            factor,
+        )
         units = two_of(config["intermediate_size"], 3 * layer + 3)
         scale_rows(tensors, prefix + "mlp.up_proj.weight", units, factor)
         scale_columns(tensors, prefix + "mlp.down_proj.weight", units, 1 / factor)

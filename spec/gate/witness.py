@@ -15,11 +15,11 @@ import functools
 
 P = 2**64 - 2**32 + 1
 B16 = 32639
-Q_BOUND = 2**19 - 1          # bound of the normalised head (proposed OP-12)
+Q_BOUND = 2**19 - 1  # bound of the normalised head (proposed OP-12)
 decimal.getcontext().prec = 60
 
 
-def rsh(v, s):               # ARITH-1
+def rsh(v, s):  # ARITH-1
     return v if s == 0 else 0 if s >= 63 else (v + (1 << (s - 1))) >> s
 
 
@@ -29,7 +29,7 @@ def signed(x):
 
 
 @functools.lru_cache(maxsize=None)
-def silu(e, g):              # TAB-3
+def silu(e, g):  # TAB-3
     x = decimal.Decimal(g)
     y = x / (1 + (-x / 2**e).exp())
     return int(y.to_integral_value(decimal.ROUND_HALF_EVEN))
@@ -41,13 +41,16 @@ def half(s):
 
 # ---------------------------------------------------------------------------------------- tables
 
+
 class Params:
     """limb = 19: tables of at most 2^20 rows; limb = 15: of at most 2^16 (SILU: one table per exponent)."""
 
     def __init__(self, limb=19, variant="proposed", bound=B16, keyed=True):
         self.limb, self.variant, self.bound, self.keyed = limb, variant, bound, keyed
         self.proposed = variant == "proposed"
-        self.s_attention = 36 if self.proposed else 55   # from here on every |v| of the row rounds to 0
+        self.s_attention = (
+            36 if self.proposed else 55
+        )  # from here on every |v| of the row rounds to 0
         self.s_gate = 38 if self.proposed else 49
         self.s_ff = 48 if self.proposed else 55
         if bound == 127:
@@ -128,6 +131,7 @@ def div(a, b):
 
 # ------------------------------------------------------------------------- a witness of "exceeds at s - 1"
 
+
 def exceeds_value(v, s, bound, sign):
     """The number that is >= 0 iff |rsh(v, s - 1)| > bound with this sign (1: positive, 0: negative)."""
     power, h = 1 << (s - 1), half(s - 1)
@@ -148,10 +152,15 @@ def exceeds_witness(prm, v, s, bound, force):
     if s < 1:
         return {"key": [0, 1], "sign": 0, "limbs": [0] * n}
     sign = force.get("sign", 1 if v > 0 else 0)
-    return {"key": [s - 1, 1 << (s - 1)], "sign": sign, "limbs": split(exceeds_value(v, s, bound, sign), n, prm.limb)}
+    return {
+        "key": [s - 1, 1 << (s - 1)],
+        "sign": sign,
+        "limbs": split(exceeds_value(v, s, bound, sign), n, prm.limb),
+    }
 
 
 # ---------------------------------------------------------------------------------- attention row
+
 
 def tile_weight(delta):
     return 1 << (23 - delta) if 0 <= delta <= 23 else 0
@@ -189,7 +198,9 @@ def attention_witness(inp, prm, force=None):
             s = x["sA"] = fo.get("sA", s)
             x["sA_shift"] = [s, 1 << s]
             x["sA_zero"] = fo.get("sA_zero", 1 if s == 0 else 0)
-            j = x["named_j"] = max(range(width), key=lambda i: a_sum[i] if a_sum[i] >= 0 else -a_sum[i] - 1)
+            j = x["named_j"] = max(
+                range(width), key=lambda i: a_sum[i] if a_sum[i] >= 0 else -a_sum[i] - 1
+            )
             x["sA_min"] = exceeds_witness(prm, a_sum[j], s, Q_BOUND, fo.get("sA_min", {}))
             if x["sA_zero"]:
                 x["sA_min"] = exceeds_witness(prm, 0, 0, Q_BOUND, {}) | {"key": [s, 1 << s]}
@@ -239,7 +250,14 @@ def attention_row(heads, prm, force, w):
     named = row.get("named", (h, j))
     low = min(range(len(heads)), key=lambda k: heads[k]["named_f"])
     _, v, s = top.get(named, (0, 0, 0))
-    z = {"heads": heads, "f": f, "f_cap": split(30 - f, 1, w), "branch": branch, "named": named, "named_low": low}
+    z = {
+        "heads": heads,
+        "f": f,
+        "f_cap": split(30 - f, 1, w),
+        "branch": branch,
+        "named": named,
+        "named_low": low,
+    }
     z["f_max"] = exceeds_witness(prm, v, s if branch[2] else 0, prm.bound, row.get("f_max", {}))
     return z
 
@@ -269,8 +287,17 @@ def check_attention(inp, z, prm):
     c.eq("f.branch.least", z["branch"][1] * (low["sc"][0] + low["t"]), 0)
     h, _ = z["named"]
     x, active = z["heads"][h], z["branch"][2]
-    check_exceeds(c, "f.max", values[z["named"]], z["f_max"]["key"], z["f_max"]["sign"], z["f_max"]["limbs"],
-                  prm.bound, 48, active)
+    check_exceeds(
+        c,
+        "f.max",
+        values[z["named"]],
+        z["f_max"]["key"],
+        z["f_max"]["sign"],
+        z["f_max"]["limbs"],
+        prm.bound,
+        48,
+        active,
+    )
     c.eq("f.max.key", active * (z["f_max"]["key"][0] - x["sc"][0] + 1), 0)
     c.eq("f.max.clamped", active * x["t"], 0)
     return c
@@ -302,14 +329,24 @@ def check_head(c, hd, x, prm, values, h):
         c.boolean("sA.zero.bool", x["sA_zero"])
         c.eq("sA.zero", x["sA_zero"] * x["sA"], 0)
         m = x["sA_min"]
-        check_exceeds(c, "sA.min", a[x["named_j"]], m["key"], m["sign"], m["limbs"], Q_BOUND, 43, 1 - x["sA_zero"])
+        check_exceeds(
+            c,
+            "sA.min",
+            a[x["named_j"]],
+            m["key"],
+            m["sign"],
+            m["limbs"],
+            Q_BOUND,
+            43,
+            1 - x["sA_zero"],
+        )
         c.eq("sA.min.key", m["key"][0], x["sA"] - 1 + x["sA_zero"])
         s = x["sA"]
     else:
         power, hf, widths, s = 1 << 24, 1 << 23, None, 24
     for j, q in enumerate(x["q"]):
         if prm.proposed and c.prm.limb == 19:
-            c.look("q.range", "HEAD", abs(signed(q)) <= Q_BOUND)       # 2^20 - 1 rows
+            c.look("q.range", "HEAD", abs(signed(q)) <= Q_BOUND)  # 2^20 - 1 rows
         elif prm.proposed:
             q = c.number("q.range", q, 20) - 2**19
         elif c.prm.limb == 19:
@@ -328,6 +365,7 @@ def check_head(c, hd, x, prm, values, h):
 
 
 # ----------------------------------------------------------------------------- gate and feed-forward row
+
 
 def quantise_witness(prm, v, f_v, cap, bound, s_max, fo):
     """Row (ARITH-3) of values that share one exponent. Returns cells, the row and its exponent."""
@@ -350,7 +388,9 @@ def quantise_witness(prm, v, f_v, cap, bound, s_max, fo):
     z["rem"] = [split(i + half(sh) - j * power, n, w) for i, j in zip(v, a)]
     for i, g in fo.get("limbs", {}).items():
         z["rem"][i] = g(v[i] + half(sh) - a[i] * (1 << sh), sh)
-    z["branch"] = fo.get("branch", [1, 0, 0] if f == cap else [0, 1, 0] if f == start else [0, 0, 1])
+    z["branch"] = fo.get(
+        "branch", [1, 0, 0] if f == cap else [0, 1, 0] if f == start else [0, 0, 1]
+    )
     j = z["named"] = fo.get("named", v.index(hi if hi >= -lo else lo))
     z["max"] = exceeds_witness(prm, v[j], s if z["branch"][2] else 0, bound, fo.get("max", {}))
     return z
@@ -368,7 +408,7 @@ def check_quantise(c, name, z, v, f_v, cap, bound, s_max, output):
     c.width(name + ".clamp.range", 10, z["t"])
     c.eq(name + ".clamp", z["t"] * (z["shift"][0] - s_max), 0)
     if c.prm.proposed:
-        c.eq(name + ".clamp", z["t"], 0)      # the proposed bounds leave nothing to clamp
+        c.eq(name + ".clamp", z["t"], 0)  # the proposed bounds leave nothing to clamp
     c.eq(name + ".exponent", f_v - f, z["shift"][0] + z["t"])
     c.eq(name + ".branch.least", z["branch"][1] * (f_v - f), 0)
     for j, a in enumerate(z["row"]):
@@ -376,7 +416,17 @@ def check_quantise(c, name, z, v, f_v, cap, bound, s_max, output):
         rem = c.remainder(name + ".rem", z["rem"][j], widths)
         c.eq(name + ".round", v[j] + hf, a * power + rem)
     m, active = z["max"], z["branch"][2]
-    check_exceeds(c, name + ".max", v[z["named"]], m["key"], m["sign"], m["limbs"], bound, min(s_max, 48 if bound > 127 else 56), active)
+    check_exceeds(
+        c,
+        name + ".max",
+        v[z["named"]],
+        m["key"],
+        m["sign"],
+        m["limbs"],
+        bound,
+        min(s_max, 48 if bound > 127 else 56),
+        active,
+    )
     c.eq(name + ".max.key", active * (m["key"][0] - z["shift"][0] + 1), 0)
     c.eq(name + ".max.clamped", active * z["t"], 0)
 
@@ -410,6 +460,15 @@ def check_mlp(inp, z, prm):
     check_quantise(c, "gate", gate, v, inp["e_gate"] + inp["f"], 15, B16, prm.s_gate, table)
     h = [a * b * m for a, b, m in zip(z["act"], inp["acc_up"], inp["m_up"])]
     f_v = gate["f"] + inp["e_up"] + inp["f"]
-    check_quantise(c, "ff", z["ff"], h, f_v, 30, prm.bound, prm.s_ff,
-                   lambda j, a: c.row_value("ff.range", a, signed(z["ff"]["shift"][0])))
+    check_quantise(
+        c,
+        "ff",
+        z["ff"],
+        h,
+        f_v,
+        30,
+        prm.bound,
+        prm.s_ff,
+        lambda j, a: c.row_value("ff.range", a, signed(z["ff"]["shift"][0])),
+    )
     return c

@@ -37,144 +37,55 @@ namespace otr::machine {
 template <class State>
 std::int64_t element(Reads<State>& in, Tensor tensor, std::uint64_t i) {
   using enum Tensor;
+  // clang-format off
   switch (tensor) {
-    case kXIn:
-      return embedding(in, i);
-    case kN1Hi:
-    case kN1Lo:
-    case kN1Shift:
-    case kN1Sumsq:
-    case kN1Root:
-    case kAHi:
-    case kALo:
-    case kAExp:
-    case kA:
-      return norm_row(in, attn_site(in), tensor, i);
-    case kQPart:
-      return acc_part(in, MatrixId::kWq, kA, i);
-    case kKPart:
-      return acc_part(in, MatrixId::kWk, kA, i);
-    case kVPart:
-      return acc_part(in, MatrixId::kWv, kA, i);
-    case kQY:
-      return qk_projection(in, MatrixId::kWq, kQPart, i);
-    case kKY:
-      return qk_projection(in, MatrixId::kWk, kKPart, i);
-    case kVM:
-      return scaled_acc(in, MatrixId::kWv, kVPart, kA, i);
-    case kQRoot:
-      return head_root(in, kQY, kQRoot, i);
-    case kKRoot:
-      return head_root(in, kKY, kKRoot, i);
-    case kQN:
-      return head_norm(in, kQY, kQRoot, GainId::kQNorm, i);
-    case kKN:
-      return head_norm(in, kKY, kKRoot, GainId::kKNorm, i);
-    case kRope:
-      return rope(in, i);
-    case kQHi:
-    case kQLo:
-    case kQExp:
-    case kQ:
-      return qk_row(in, q_site(in), tensor, i);
-    case kKHi:
-    case kKLo:
-    case kKExp:
-    case kK:
-      return qk_row(in, k_site(in), tensor, i);
-    case kVHi:
-    case kVLo:
-    case kVExp:
-    case kV:
-      return v_row(in, tensor, i);
-    case kZ:
-      return score(in, i);
-    case kTileM:
-    case kTileX:
-    case kTileS:
-      return tile_scalar(in, tensor, i);
-    case kTileA:
-      return tile_value(in, i);
-    case kHeadM:
-    case kHeadX:
-    case kHeadS:
-    case kHeadR:
-      return head_scalar(in, tensor, i);
-    case kHeadA:
-    case kHeadShift:
-    case kOV:
-      return head_value(in, tensor, i);
-    case kOHi:
-    case kOLo:
-    case kOExp:
-    case kO:
-      return attention_row(in, tensor, i);
-    case kWoPart:
-      return acc_part(in, MatrixId::kWo, kO, i);
-    case kXMid:
-      return residual(in, MatrixId::kWo, kWoPart, kO, i);
-    case kN2Hi:
-    case kN2Lo:
-    case kN2Shift:
-    case kN2Sumsq:
-    case kN2Root:
-    case kMHi:
-    case kMLo:
-    case kMExp:
-    case kM:
-      return norm_row(in, mlp_site(in), tensor, i);
-    case kGatePart:
-      return acc_part(in, MatrixId::kGate, kM, i);
-    case kGateM:
-      return scaled_acc(in, MatrixId::kGate, kGatePart, kM, i);
-    case kGHi:
-    case kGLo:
-    case kGExp:
-      return gate_row(in, tensor, i);
-    case kUpPart:
-      return acc_part(in, MatrixId::kUp, kM, i);
-    case kHM:
-      return silu_up(in, i);
-    case kHHi:
-    case kHLo:
-    case kHExp:
-    case kH:
-      return feed_forward_row(in, tensor, i);
-    case kDownPart:
-      return acc_part(in, MatrixId::kDown, kH, i);
-    case kXOut:
-      return residual(in, MatrixId::kDown, kDownPart, kH, i);
-    case kNfHi:
-    case kNfLo:
-    case kNfShift:
-    case kNfSumsq:
-    case kNfRoot:
-    case kFHi:
-    case kFLo:
-    case kFExp:
-    case kF:
-      return norm_row(in, final_site(in), tensor, i);
-    case kLogitPart:
-      return acc_part(in, MatrixId::kHead, kF, i);
-    case kLogit:
-      return linear(in, MatrixId::kHead, kLogitPart, kF, i, kLogitFracBits);
-    case kLHi:
-    case kLMax:
-      return logit_max(in, tensor, i);
-    case kKCut:
-      return k_cut(in);
-    case kKCount:
-    case kKMass:
-    case kPMass:
-      return cut_sum(in, tensor, i);
-    case kPCut:
-      return p_cut(in);
-    case kBest:
-    case kBestId:
-      return best(in, tensor, i);
-    case kToken:
-      return chosen_token(in);
+    case kXIn: return embedding(in, i);
+    case kN1Hi: case kN1Lo: case kN1Shift: case kN1Sumsq: case kN1Root: case kAHi: case kALo:
+    case kAExp: case kA: return norm_row(in, attn_site(in), tensor, i);
+    case kQPart: return acc_part(in, MatrixId::kWq, kA, i);
+    case kKPart: return acc_part(in, MatrixId::kWk, kA, i);
+    case kVPart: return acc_part(in, MatrixId::kWv, kA, i);
+    case kQY: return qk_projection(in, MatrixId::kWq, kQPart, i);
+    case kKY: return qk_projection(in, MatrixId::kWk, kKPart, i);
+    case kVM: return scaled_acc(in, MatrixId::kWv, kVPart, kA, i);
+    case kQRoot: return head_root(in, kQY, kQRoot, i);
+    case kKRoot: return head_root(in, kKY, kKRoot, i);
+    case kQN: return head_norm(in, kQY, kQRoot, GainId::kQNorm, i);
+    case kKN: return head_norm(in, kKY, kKRoot, GainId::kKNorm, i);
+    case kRope: return rope(in, i);
+    case kQHi: case kQLo: case kQExp: case kQ: return qk_row(in, q_site(in), tensor, i);
+    case kKHi: case kKLo: case kKExp: case kK: return qk_row(in, k_site(in), tensor, i);
+    case kVHi: case kVLo: case kVExp: case kV: return v_row(in, tensor, i);
+    case kZ: return score(in, i);
+    case kTileM: case kTileX: case kTileS: return tile_scalar(in, tensor, i);
+    case kTileA: return tile_value(in, i);
+    case kHeadM: case kHeadX: case kHeadS: case kHeadR: return head_scalar(in, tensor, i);
+    case kHeadA: case kHeadShift: case kOV: return head_value(in, tensor, i);
+    case kOHi: case kOLo: case kOExp: case kO: return attention_row(in, tensor, i);
+    case kWoPart: return acc_part(in, MatrixId::kWo, kO, i);
+    case kXMid: return residual(in, MatrixId::kWo, kWoPart, kO, i);
+    case kN2Hi: case kN2Lo: case kN2Shift: case kN2Sumsq: case kN2Root: case kMHi: case kMLo:
+    case kMExp: case kM: return norm_row(in, mlp_site(in), tensor, i);
+    case kGatePart: return acc_part(in, MatrixId::kGate, kM, i);
+    case kGateM: return scaled_acc(in, MatrixId::kGate, kGatePart, kM, i);
+    case kGHi: case kGLo: case kGExp: return gate_row(in, tensor, i);
+    case kUpPart: return acc_part(in, MatrixId::kUp, kM, i);
+    case kHM: return silu_up(in, i);
+    case kHHi: case kHLo: case kHExp: case kH: return feed_forward_row(in, tensor, i);
+    case kDownPart: return acc_part(in, MatrixId::kDown, kH, i);
+    case kXOut: return residual(in, MatrixId::kDown, kDownPart, kH, i);
+    case kNfHi: case kNfLo: case kNfShift: case kNfSumsq: case kNfRoot: case kFHi: case kFLo:
+    case kFExp: case kF: return norm_row(in, final_site(in), tensor, i);
+    case kLogitPart: return acc_part(in, MatrixId::kHead, kF, i);
+    case kLogit: return linear(in, MatrixId::kHead, kLogitPart, kF, i, kLogitFracBits);
+    case kLHi: case kLMax: return logit_max(in, tensor, i);
+    case kKCut: return k_cut(in);
+    case kKCount: case kKMass: case kPMass: return cut_sum(in, tensor, i);
+    case kPCut: return p_cut(in);
+    case kBest: case kBestId: return best(in, tensor, i);
+    case kToken: return chosen_token(in);
   }
+  // clang-format on
   OTR_CHECK(false);
 }
 
