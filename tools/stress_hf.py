@@ -3,10 +3,10 @@
 
 Usage: stress_hf.py folder out factor
 
-Two channels of every norm grow by `factor` and the columns that read them shrink by it; two rows of
-every up-projection grow and the columns of the down-projection shrink. The final norm stays as it is
-where the head is tied to the embedding. Reads one model.safetensors of F32, F16 or BF16 and writes
-F32; the other files are copied.
+Two channels of every norm grow by `factor` and the columns that read them shrink by it; two rows
+of every up-projection grow and the columns of the down-projection shrink. The final norm stays as
+it is where the head is tied to the embedding. Reads one model.safetensors of F32, F16 or BF16 and
+writes F32; the other files are copied.
 """
 
 import array
