@@ -30,10 +30,8 @@ SHAPES = {
 }
 # GPT-2's pattern with \p{L} and \p{N} written out for ASCII.
 WORDS = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+")
-CHAT_TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}{{ message['content'] }}{{ eos_token }}"
-    "{% else %}Q: {{ message['content'] }}\nA:\n{% endif %}{% endfor %}")
+# One question; the template language that `otr ask` understands (src/text/template.h).
+CHAT_TEMPLATE = "{{ bos_token }}Q: {{ messages[0]['content'] }}\nA:\n"
 
 
 def byte_alphabet():
