@@ -3,8 +3,8 @@
 
 Usage: huggingface_logits.py folder id...
 
-Prints one line of logits for each token. It reads config.json and model.safetensors (F32) itself and
-follows the published formulas with Python's floats, slowly and without any of the project's code.
+Prints one line of logits for each token. It reads config.json and model.safetensors (F32) and
+follows the published formulas with Python floats, slowly, without any of the code under test.
 """
 
 import json
