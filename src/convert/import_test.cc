@@ -49,8 +49,11 @@ double distance_after_import(const TestModel& model) {
   EXPECT_EQ(to_hex(artifact.root()), to_hex(report->model_root));
   const auto source = load_float_model(folder.path());
   EXPECT_TRUE(source) << source.error().message;
-  return relative_distance(float_logits(*source, kIds),
-                           float_logits(float_model_from_artifact(artifact), kIds));
+  const FloatModel rounded = float_model_from_artifact(artifact);
+  // Too small to show in the logits.
+  EXPECT_NEAR(rounded.config.eps, source->config.eps, source->config.eps / 1000);
+  EXPECT_NEAR(rounded.config.eps_qk, source->config.eps_qk, source->config.eps / 1000);
+  return relative_distance(float_logits(*source, kIds), float_logits(rounded, kIds));
 }
 
 // Rounding to int8 costs about half a percent for each matrix; any mistake costs much more.
