@@ -6,7 +6,7 @@ from oracle.curve import recover
 from oracle.encoding import canonical_json, read_canonical, require, unhex, utf8_lossy
 from oracle.sampling import Sampling, finish
 from oracle.tables import spec_hash
-from oracle.trees import KIND, TYPE, root, top_of_range
+from oracle.trees import KIND, TYPE, depth, root, top_of_range
 
 MAX_BYTES = 16 << 20
 FORMAT = "otr-receipt/1"
@@ -23,6 +23,7 @@ FORM = {
     "request": {"client": ADDRESS, "counter": "decimal 64", "deadline": "decimal 64", "max_tokens": "u32", "mode": "u8", "model_root": HASH, "price": "decimal 256",
                 "prompt_root": HASH, "sampling": SAMPLING, "signature": SIGNATURE, "stop": ["string"], "task_id": HASH},
     "spec_hash": HASH, "trace_path": [HASH]}
+MAX_PATH = 20
 
 
 def _decode(form, value, at):
@@ -62,6 +63,7 @@ def read(data):
     document = read_canonical(data[:-1] if data.endswith(b"\n") else data)
     require(data.endswith(b"\n"), "NOT_CANONICAL", "no line feed at the end")
     require(isinstance(document, dict) and document.get("format") == FORMAT, "MALFORMED", "format")
+    require(isinstance(document.get("trace_path"), list) and len(document["trace_path"]) <= MAX_PATH, "MALFORMED", "trace_path")
     return _decode(FORM, document, "receipt")
 
 
@@ -79,20 +81,14 @@ def digests(r):
             protocol.digest(r["ledger"], protocol.countersignature_struct_hash(claim)))
 
 
-def _opens(r, counts):
-    """Whether trace_path opens leaves [0, 2) = header, token root under trace_root for one of the numbers of leaves."""
-    request, claim = request_of(r), r["claim"]
-    path = r["trace_path"]
-    if len(path) > 31:
+def _opens(r, n):
+    """Whether trace_path opens leaves [0, 2) = header, token root of the n leaves under trace_root."""
+    request, claim, path = request_of(r), r["claim"], r["trace_path"]
+    if len(path) != depth(n) - 1:
         return False
-    tokens = r["prompt_ids"] + r["output_ids"]
     header = trace.header(request["model_root"], claim["prompt_count"], claim["out_count"], request["mode"], request["sampling"])
-    top = top_of_range(2 << len(path), 0, 2, [header, trace.token_root(tokens)], path)
-    in_depth = (n for n in counts if 1 << len(path) < n <= 2 << len(path))
-    return any(root(KIND["trace"], TYPE["hash"], n, 1, top) == claim["trace_root"] for n in in_depth)
-
-
-MOST_LEAVES = trace.leaf_count(256, 256)
+    top = top_of_range(n, 0, 2, [header, trace.token_root(r["prompt_ids"] + r["output_ids"])], path)
+    return root(KIND["trace"], TYPE["hash"], n, 1, top) == claim["trace_root"]
 
 
 def check_alone(r):
@@ -113,7 +109,6 @@ def check_alone(r):
     require(operator != claim["signer"], "COUNTERSIGNATURE", "one key for both")
     zero = claim["session"] == bytes(32) and claim["checkpoint_hash"] == bytes(32) and claim["checkpoint"] == 0  # CLAIM-2
     require(r["evidence"]["kind"] == EVIDENCE and zero, "EVIDENCE_MISMATCH")
-    require(_opens(r, range(1, MOST_LEAVES + 1)), "TOKEN_PATH_MISMATCH")
 
 
 def check_with_model(r, model):
@@ -121,7 +116,7 @@ def check_with_model(r, model):
     request, c = request_of(r), model.config
     require(request["model_root"] == model_root(model), "MODEL_ROOT_MISMATCH")
     protocol.check_request_for_model(request, r["prompt_ids"], c["context"], c["vocabulary"])
-    require(_opens(r, [trace.leaf_count(c["layers"], c["kv_heads"])]), "TOKEN_PATH_MISMATCH")
+    require(_opens(r, trace.leaf_count(c["layers"], c["kv_heads"])), "TOKEN_PATH_MISMATCH")
     for name in ("prompt", "output"):
         require(all(j < c["vocabulary"] for j in r[name + "_ids"]), "TEXT_MISMATCH", "an id without text")
         require(r[name + "_text"] == utf8_lossy(model.text(r[name + "_ids"])), "TEXT_MISMATCH", name)

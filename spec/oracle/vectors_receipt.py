@@ -170,7 +170,7 @@ def _forms():
             ("price with plus", put("request", "price", "+1")), ("price with space", put("request", "price", " 1")), ("price in hexadecimal", put("request", "price", "0x1")), ("price of 2^256", put("request", "price", str(2**256))),
             ("price of other digits", put("request", "price", "\u0661")), ("counter of 2^64", put("request", "counter", str(2**64))), ("deadline as number", put("request", "deadline", 0)), ("checkpoint of 2^64", put("claim", "checkpoint", str(2**64))),
             ("stop as string", put("request", "stop", "END")), ("stop of numbers", put("request", "stop", [1])), ("text as null", put("output_text", None)), ("trace_path as object", put("trace_path", {})),
-            ("trace_path of numbers", put("trace_path", [1])), ("claim as array", put("claim", [])), ("evidence as string", put("evidence", "software-key"))):
+            ("trace_path of numbers", put("trace_path", [1])), ("trace_path of 21 hashes", put("trace_path", [ZERO] * 21)), ("claim as array", put("claim", [])), ("evidence as string", put("evidence", "software-key"))):
         add(name, edit)
     return out
 
@@ -242,15 +242,22 @@ def _alone():
     add("evidence in capitals", "EVIDENCE_MISMATCH", put("evidence", "kind", "Software-Key"))
     for name, value in (("session", other), ("checkpoint", "1"), ("checkpoint_hash", other)):
         add(f"{name} is not zero", "EVIDENCE_MISMATCH", put("claim", name, value))
-    add("another trace root", "TOKEN_PATH_MISMATCH", put("claim", "trace_root", other))
-    add("another output id", "TOKEN_PATH_MISMATCH", lambda d: d["output_ids"].__setitem__(2, 5))
-    add("path too short", "TOKEN_PATH_MISMATCH", lambda d: d["trace_path"].pop())
-    add("path too long", "TOKEN_PATH_MISMATCH", lambda d: d["trace_path"].append(ZERO))
-    add("empty path", "TOKEN_PATH_MISMATCH", put("trace_path", []))
-    add("path of 1000 hashes", "TOKEN_PATH_MISMATCH", put("trace_path", [ZERO] * 1000))
-    add("path swapped", "TOKEN_PATH_MISMATCH", lambda d: d["trace_path"].reverse())
-    add("another model root", "TOKEN_PATH_MISMATCH", put("request", "model_root", other))
-    add("another seed", "TOKEN_PATH_MISMATCH", put("request", "sampling", "seed", other))
+    return out
+
+
+def _token_paths():
+    """RCPT-3: signed documents whose trace_path does not open header and token root."""
+    out, other = [], hexa(Prng("other").hash())
+    for name, edit in (
+            ("another trace root", lambda d: d["claim"].update(trace_root=other)), ("another output id", lambda d: d["output_ids"].__setitem__(2, 5)),
+            ("path too short", lambda d: d["trace_path"].pop()), ("path too long", lambda d: d["trace_path"].append(ZERO)), ("empty path", lambda d: d["trace_path"].clear()),
+            ("path of 20 hashes", lambda d: d.update(trace_path=[ZERO] * 20)), ("path swapped", lambda d: d["trace_path"].reverse()),
+            ("another seed in the request", lambda d: d["request"]["sampling"].update(seed=other))):
+        document = _document(BASE)
+        edit(document)
+        data = receipt.write(sign(document))
+        receipt.verify(data)  # nothing is wrong without the model
+        out.append(_case(name, "TOKEN_PATH_MISMATCH", data, MODEL, rule="RCPT-3"))
     return out
 
 
@@ -361,4 +368,4 @@ def _overflow():
 
 def cases():
     vectors_forward.cases_ready()
-    return _accepted() + _spellings() + _forms() + _alone() + _with_model() + _recomputed()
+    return _accepted() + _spellings() + _forms() + _alone() + _token_paths() + _with_model() + _recomputed()

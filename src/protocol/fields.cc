@@ -75,9 +75,14 @@ std::vector<std::string> Fields::texts(std::string_view name) const {
   return list;
 }
 
-std::vector<Hash> Fields::hashes(std::string_view name) const {
+std::vector<Hash> Fields::hashes(std::string_view name, std::size_t most) const {
+  const Json& values = array(name);
   std::vector<Hash> list;
-  for (const Json& value : array(name)) {
+  if (values.size() > most) {
+    refuse(where(name) + " must have at most " + std::to_string(most) + " hashes.");
+    return list;
+  }
+  for (const Json& value : values) {
     Hash& hash = list.emplace_back();
     std::ranges::copy(hex(value, hash.size(), where(name) + "[]"), hash.begin());
   }

@@ -32,7 +32,7 @@ class Fields {
                               std::initializer_list<std::string_view> names) const;
   [[nodiscard]] std::string text(std::string_view name) const;
   [[nodiscard]] std::vector<std::string> texts(std::string_view name) const;
-  [[nodiscard]] std::vector<Hash> hashes(std::string_view name) const;
+  [[nodiscard]] std::vector<Hash> hashes(std::string_view name, std::size_t most) const;
   [[nodiscard]] std::vector<std::uint32_t> ids(std::string_view name) const;
   // 0x and hexadecimal digits of exactly N bytes.
   template <std::size_t N>

@@ -7,6 +7,7 @@ namespace otr::protocol {
 namespace {
 
 constexpr std::string_view kFormat = "otr-receipt/1";
+constexpr std::size_t kMaxTracePath = 20;  // SPEC RCPT-1
 // A valid receipt has at most two ids for each position of the longest context, and a few fields.
 constexpr JsonBounds kBounds = {.max_bytes = kMaxReceiptBytes, .max_values = std::size_t{1} << 20};
 
@@ -64,7 +65,7 @@ Result<Receipt> decode_members(const Json& document) {
   receipt.prompt_ids = fields.ids("prompt_ids");
   receipt.prompt_text = fields.text("prompt_text");
   receipt.spec_hash = fields.bytes<32>("spec_hash");
-  receipt.trace_path = fields.hashes("trace_path");
+  receipt.trace_path = fields.hashes("trace_path", kMaxTracePath);
   OTR_TRY(status);
   OTR_TRY_ASSIGN(receipt.request,
                  decode_request(fields.member("request"), "receipt.request",

@@ -6,9 +6,6 @@
 namespace otr::trace {
 namespace {
 
-// ceil(log2) of the leaves of a trace at the limits of SPEC LIM-1, 2 + 256·513.
-constexpr std::size_t kMaxDepth = 18;
-
 Hash root_of_list(std::uint64_t leaf_count, const Hash& top) {
   return merkle::root(merkle::Kind::kTrace, merkle::Type::kHash, leaf_count, 1, top);
 }
@@ -73,23 +70,6 @@ Status check_token_path(std::uint64_t leaf_count, const Hash& trace_root, const 
     return fail(ErrorKind::kReject, "header and token ids lead to another trace root", kCode);
   }
   return {};
-}
-
-std::optional<std::uint64_t> leaf_count_of_token_path(const Hash& trace_root,
-                                                      const TraceHeader& header,
-                                                      const Hash& token_root,
-                                                      std::span<const Hash> path) {
-  // The two leaves meet at the first level; every level above has one hash of the path.
-  const std::size_t depth = path.size() + 1;
-  if (depth > kMaxDepth) return std::nullopt;
-  const std::uint64_t most = std::uint64_t{1} << depth;
-  const std::array<Hash, 2> leaves = {hash_of(header), token_root};
-  const Result<Hash> top = merkle::top_of_range(most, 0, 2, leaves, path);
-  if (!top) return std::nullopt;
-  for (std::uint64_t count = most / 2 + 1; count <= most; ++count) {
-    if (root_of_list(count, *top) == trace_root) return count;
-  }
-  return std::nullopt;
 }
 
 }  // namespace otr::trace

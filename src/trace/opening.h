@@ -7,7 +7,6 @@
 #define OTR_TRACE_OPENING_H_
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <vector>
 
@@ -33,19 +32,11 @@ struct Opening {
                                    const Hash& trace_root, const StreamId& stream,
                                    const Opening& opening);
 
-// That `token_root` and the header are leaves [0, 2) of the trace (SPEC RCPT-2), given the number
+// That `token_root` and the header are leaves [0, 2) of the trace (SPEC RCPT-3), given the number
 // of the trace's leaves. kReject with code TOKEN_PATH_MISMATCH otherwise.
 [[nodiscard]] Status check_token_path(std::uint64_t leaf_count, const Hash& trace_root,
                                       const TraceHeader& header, const Hash& token_root,
                                       std::span<const Hash> path);
-
-// The number of leaves of a trace under `trace_root` whose leaves [0, 2) are the header and
-// `token_root`, for a verifier that has no model and so knows only the depth, which is that of the
-// path; nothing if there is none. Costs at most 2^17 hashes, for the deepest trace of SPEC LIM-1.
-[[nodiscard]] std::optional<std::uint64_t> leaf_count_of_token_path(const Hash& trace_root,
-                                                                    const TraceHeader& header,
-                                                                    const Hash& token_root,
-                                                                    std::span<const Hash> path);
 
 }  // namespace otr::trace
 
