@@ -204,7 +204,7 @@ def read(data):
     require(len(metadata["otr.template"].encode("utf-8")) <= MAX_TEMPLATE, "LIMIT_EXCEEDED", "otr.template")
     config = _read_config(metadata["otr.config"])
     last = top.get("tokens.bytes")
-    good = isinstance(last, dict) and _numbers(last.get("shape"), 1) and last["shape"][0] >= 0
+    good = isinstance(last, dict) and _numbers(last.get("shape"), 1) and last["shape"][0] >= 1
     require(good, "MALFORMED", "tokens.bytes")
     require(last["shape"][0] <= MAX_TOKEN_BYTES, "LIMIT_EXCEEDED", "tokens.bytes")
     tensors = _read_tensors(top, tensor_list(config, last["shape"][0]), data)

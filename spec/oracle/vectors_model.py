@@ -76,9 +76,9 @@ def _spliced(name, code, splices, model=BASE, rule="MODEL-1", expected=None):
 # --- edits of the model behind the bytes --------------------------------------------------------------------
 
 
-def _with_config(**changes):
+def _with_config(base=BASE, **changes):
     """The artifact with other members of its configuration and the same tensors."""
-    model = tiny.model(BASE)
+    model = tiny.model(base)
     config = {k: v for k, v in {**model.config, **changes}.items() if v is not ...}
     return artifact.write(replace(model, config=config, metadata=dict(model.metadata, **{"otr.config": canonical_json(config).decode()})))
 
@@ -131,6 +131,7 @@ def _range_cases():
             ("exponent of a weight of 34", {"exponents": dict(exponents, **{"layers.1.wo": 34})}), ("e_E of 34", {"exponents": dict(exponents, embed=34)}), ("negative exponent", {"exponents": dict(exponents, **{"layers.1.wo": -1})}),
             ("exponent of a gain of 41", {"exponents": dict(exponents, final_norm=41)}), ("e_E below F_x", {"exponents": dict(exponents, embed=13)})):
         out.append(_variant(name, "MODEL_INVALID", _with_config(**changes)))
+    out.append(_variant("eps_qk without q/k norms", "MODEL_INVALID", _with_config("tiny_gqa", eps_qk=1), "tiny_gqa"))
     for name, changes in (("16 eos_ids", {"eos_ids": list(range(16))}), ("no eos_ids", {"eos_ids": []}), ("window of C - 1", {"window": 63}), ("e_E = F_x", {"exponents": dict(exponents, embed=14)}),
                           ("greatest exponents", {"exponents": dict(exponents, **{"layers.1.wo": 33, "embed": 33, "final_norm": 40, "layers.0.q_norm": 0})}), ("eps of 2^40", {"eps": 2**40, "eps_qk": 0}),
                           ("context of 131072", {"context": 131072})):
@@ -236,6 +237,8 @@ def _tensor_cases():
     add("overlap", entry("tokens.bytes", data_offsets=[a - 1, b - 1]))
     add("gap", entry("tokens.bytes", data_offsets=[a + 1, b + 1]), b"\x00")
     add("byte after the last tensor", lambda _, t: None, b"\x00")
+    empty = _with_entries(entry("tokens.bytes", data_offsets=[a, a], shape=[0]))
+    out.append(_variant("tokens.bytes empty", "MALFORMED", empty[:len(empty) - (b - a)], rule="MODEL-3"))
     add("byte missing at the end", entry("tokens.bytes", data_offsets=[a, b - 1]))
 
     def swap(_, t):
