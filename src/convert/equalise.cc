@@ -50,6 +50,12 @@ void scale_rows(FloatMatrix& matrix, std::uint32_t first, std::uint32_t count, d
   if (!matrix.bias.empty()) scale(std::span(matrix.bias).subspan(first, count), factor);
 }
 
+// The row of wv whose attention average is element j of wo's input.
+std::size_t value_of(std::size_t j, const machine::Shape& shape) {
+  const auto head = static_cast<std::uint32_t>(j / shape.head_dim);
+  return std::size_t{shape.kv_head_of(head)} * shape.head_dim + j % shape.head_dim;
+}
+
 // The largest |y| that rows [first, first + count) are likely to produce.
 double likely_greatest(const FloatMatrix& matrix, std::span<const float> gain, std::uint32_t first,
                        std::uint32_t count) {
@@ -91,6 +97,19 @@ void equalise_ffn(FloatMatrix& up, FloatMatrix& down) {
   for (std::uint32_t n = 0; n < up.rows; ++n) scale_rows(up, n, 1, factors[n]);
 }
 
+void equalise_values(FloatLayer& layer, const machine::Shape& shape) {
+  FloatMatrix& wo = layer.wo;
+  std::vector<double> squares(layer.wv.rows, 0.0);
+  for (std::size_t i = 0; i < wo.weight.size(); ++i) {
+    squares[value_of(i % wo.cols, shape)] += static_cast<double>(wo.weight[i]) * wo.weight[i];
+  }
+  const std::vector<double> factors = column_factors(std::move(squares));
+  for (std::size_t i = 0; i < wo.weight.size(); ++i) {
+    wo.weight[i] = static_cast<float>(wo.weight[i] / factors[value_of(i % wo.cols, shape)]);
+  }
+  for (std::uint32_t n = 0; n < layer.wv.rows; ++n) scale_rows(layer.wv, n, 1, factors[n]);
+}
+
 void fold_score_scale(FloatLayer& layer, double score_scale) {
   const double factor = score_scale * std::numbers::log2e;
   if (layer.q_norm.empty()) {
@@ -107,10 +126,8 @@ std::vector<double> fold_value_bias(const FloatLayer& layer, const machine::Shap
     if (!layer.wo.bias.empty()) out[n] = layer.wo.bias[n];
     if (layer.wv.bias.empty()) continue;
     for (std::uint32_t j = 0; j < layer.wo.cols; ++j) {
-      const std::uint32_t value =
-          shape.kv_head_of(j / shape.head_dim) * shape.head_dim + j % shape.head_dim;
       out[n] += static_cast<double>(layer.wo.weight[std::size_t{n} * layer.wo.cols + j]) *
-                layer.wv.bias[value];
+                layer.wv.bias[value_of(j, shape)];
     }
   }
   return out;

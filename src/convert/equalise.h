@@ -20,6 +20,11 @@ void equalise_norm(std::vector<float>& gain, std::initializer_list<FloatMatrix*>
 // Rows of the up-projection and columns of the down-projection.
 void equalise_ffn(FloatMatrix& up, FloatMatrix& down);
 
+// Rows of the value projection and columns of the output projection, which the query heads of one
+// key/value head share. A head's cached values are int8 with one exponent, so a large channel would
+// cost the others their bits.
+void equalise_values(FloatLayer& layer, const machine::Shape& shape);
+
 // Folds score_scale·log2(e) into the queries: wq and its bias, or the q norm's gain (SPEC OP-8).
 void fold_score_scale(FloatLayer& layer, double score_scale);
 

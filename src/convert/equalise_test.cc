@@ -39,6 +39,7 @@ TEST(Equalise, KeepsTheFunction) {
       layer.wo.bias.assign(o_bias.begin(), o_bias.end());
       fold_score_scale(layer, model.config.score_scale);
       equalise_ffn(layer.w_up, layer.w_down);
+      equalise_values(layer, model.config.shape);
       equalise_norm(layer.attn_norm, {&layer.wq, &layer.wk, &layer.wv});
       equalise_norm(layer.mlp_norm, {&layer.w_gate, &layer.w_up});
       balance_queries_and_keys(layer, model.config.shape);
@@ -59,6 +60,35 @@ TEST(Equalise, ColumnsBecomeEqualAndTheirMeanStays) {
   EXPECT_NEAR(matrix.weight[4], matrix.weight[0], 1e-6);
   EXPECT_NEAR(matrix.weight[0], 1.0 / 1.0, 1e-6);  // the geometric mean of 1, 100 and 0.01
   EXPECT_NEAR(gain[1], 200, 1e-3);
+}
+
+TEST(Equalise, ALargeValueChannelIsBroughtBack) {
+  FloatModel model = load(random_model("LlamaForCausalLM", 23));
+  FloatLayer& layer = model.layers[0];
+  const machine::Shape& shape = model.config.shape;
+  equalise_values(layer, shape);
+  const std::vector<float> values = layer.wv.weight;
+  const std::vector<float> outputs = layer.wo.weight;
+  // Channel 1 of the last key/value head, and the columns of all query heads that read it.
+  const std::uint32_t row = (shape.kv_heads - 1) * shape.head_dim + 1;
+  for (float& weight : std::span(layer.wv.weight).subspan(row * layer.wv.cols, layer.wv.cols)) {
+    weight *= 100;
+  }
+  for (std::uint32_t head = 0; head < shape.heads; ++head) {
+    if (shape.kv_head_of(head) != shape.kv_heads - 1) continue;
+    for (std::uint32_t n = 0; n < layer.wo.rows; ++n) {
+      layer.wo.weight[n * layer.wo.cols + head * shape.head_dim + 1] /= 100;
+    }
+  }
+  equalise_values(layer, shape);
+  // Up to the mean of all columns, which the small one has moved.
+  const float factor = layer.wv.weight[0] / values[0];
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    EXPECT_NEAR(layer.wv.weight[i], values[i] * factor, 1e-5 * std::abs(values[i]) + 1e-9);
+  }
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    EXPECT_NEAR(layer.wo.weight[i], outputs[i] / factor, 1e-4 * std::abs(outputs[i]) + 1e-9);
+  }
 }
 
 TEST(Equalise, LargeKeysAreScaledByAPowerOfTwo) {

@@ -134,6 +134,7 @@ void prepare_layer(FloatLayer& layer, const FloatConfig& source, bool equalise) 
   fold_score_scale(layer, source.score_scale);
   if (!equalise) return;
   equalise_ffn(layer.w_up, layer.w_down);
+  equalise_values(layer, source.shape);  // before the norm, whose readers it changes
   equalise_norm(layer.attn_norm, {&layer.wq, &layer.wk, &layer.wv});
   equalise_norm(layer.mlp_norm, {&layer.w_gate, &layer.w_up});
 }

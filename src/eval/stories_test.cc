@@ -12,65 +12,22 @@ namespace otr::eval {
 namespace {
 
 namespace fs = std::filesystem;
-using convert::FloatLayer;
-using convert::FloatMatrix;
 using convert::FloatModel;
 
 const fs::path kModels = OTR_SOURCE_DIR "/../shared/models";
 // Drawn from the model itself, so its loss is the model's entropy; and real stories.
 const char* const kTexts[] = {"selfgen-stories260K.txt", "tinystories-excerpt.txt"};
 
-// The model as a Hugging Face folder.
-fs::path stories_folder() {
-  const fs::path folder = test_folder("stories260K");
-  const std::string command = "python3 '" OTR_SOURCE_DIR "/tools/llama2c_to_hf.py' '" +
-                              (kModels / "stories260K.bin").string() + "' '" +
-                              (kModels / "tok512.bin").string() + "' '" + folder.string() + "'";
-  EXPECT_EQ(std::system(command.c_str()), 0) << command;
-  return folder;
+void run_python(const std::string& script, const std::vector<fs::path>& arguments) {
+  std::string command = "python3 '" OTR_SOURCE_DIR "/" + script + "'";
+  for (const fs::path& argument : arguments) command += " '" + argument.string() + "'";
+  ASSERT_EQ(std::system(command.c_str()), 0) << command;
 }
 
 Result<model::Artifact> import(const fs::path& folder) {
   OTR_TRY_ASSIGN(const auto report, convert::import_huggingface(folder, folder / "artifact"));
   OTR_TRY_ASSIGN(Bytes bytes, env::read_file(folder / "artifact", std::size_t{1} << 30));
   return model::parse_artifact(std::move(bytes));
-}
-
-void scale_column(FloatMatrix& matrix, std::uint32_t column, float factor) {
-  for (std::uint32_t n = 0; n < matrix.rows; ++n) {
-    matrix.weight[std::size_t{n} * matrix.cols + column] *= factor;
-  }
-}
-
-void scale_channel(std::vector<float>& gain, std::initializer_list<FloatMatrix*> readers,
-                   std::uint32_t channel, float factor) {
-  gain[channel] *= factor;
-  for (FloatMatrix* matrix : readers) scale_column(*matrix, channel, 1 / factor);
-}
-
-// The same function with outliers: two channels of every norm and two units of every feed-forward
-// are `factor` times as large, and the weights that read them as much smaller.
-FloatModel with_outliers(FloatModel model, float factor) {
-  for (FloatLayer& layer : model.layers) {
-    for (const std::uint32_t channel : {5U, 40U}) {
-      scale_channel(layer.attn_norm, {&layer.wq, &layer.wk, &layer.wv}, channel, factor);
-      scale_channel(layer.mlp_norm, {&layer.w_gate, &layer.w_up}, channel, factor);
-    }
-    for (const std::uint32_t unit : {3U, 100U}) {
-      const auto row =
-          std::span(layer.w_up.weight).subspan(unit * layer.w_up.cols, layer.w_up.cols);
-      for (float& weight : row) weight *= factor;
-      scale_column(layer.w_down, unit, 1 / factor);
-    }
-  }
-  if (model.config.tied) {
-    model.config.tied = false;
-    model.head = model.embed;
-  }
-  for (const std::uint32_t channel : {5U, 40U}) {
-    scale_channel(model.final_norm, {&model.head}, channel, factor);
-  }
-  return model;
 }
 
 struct Bounds {
@@ -109,19 +66,19 @@ class Stories : public testing::Test {
     if (!fs::exists(kModels / "stories260K.bin")) {
       GTEST_SKIP() << "NOT TESTED: " << kModels << " has no stories260K.bin.";
     }
-    folder_ = stories_folder();
+    folder_ = test_folder("stories260K");
+    run_python("tools/llama2c_to_hf.py",
+               {kModels / "stories260K.bin", kModels / "tok512.bin", folder_});
     auto original = convert::load_float_model(folder_);
     ASSERT_TRUE(original) << original.error().message;
     original_ = *std::move(original);
   }
 
-  void expect_fidelity_with_outliers(float factor, const Bounds& bounds) {
-    Json config = Json::parse(read_text(folder_ / "config.json"));
-    config["tie_word_embeddings"] = false;
-    write_text(folder_ / "config.json", config.dump());
-    write_weights(with_outliers(original_, factor), folder_ / "model.safetensors");
+  void expect_fidelity_with_outliers(int factor, const Bounds& bounds) {
+    const fs::path folder = test_folder("outliers");
+    run_python("tools/stress_hf.py", {folder_, folder, std::to_string(factor)});
     // Part of the text is enough here and keeps the test short under sanitizers.
-    expect_fidelity(folder_, original_, bounds, {.max_tokens = 4000});
+    expect_fidelity(folder, original_, bounds, {.max_tokens = 4000});
   }
 
   fs::path folder_;
