@@ -239,7 +239,9 @@ TensorShape shape_of(const Program& program, const Sampling& sampling, std::uint
                      std::uint32_t layer, Tensor tensor) {
   if (!present(program.shape, sampling, layer, tensor)) return {};
   const Row& row = kTensors[static_cast<std::size_t>(tensor)];
-  return {size_of(program.shape, t, row.rows), size_of(program.shape, t, row.cols)};
+  const std::uint64_t rows = size_of(program.shape, t, row.rows);
+  if (row.cols == Dim::kOne) return {1, rows};
+  return {rows, size_of(program.shape, t, row.cols)};
 }
 
 }  // namespace otr::machine

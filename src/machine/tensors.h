@@ -117,9 +117,10 @@ struct TensorInfo {
 };
 const TensorInfo& info(Tensor tensor);
 
+// Rows and columns as the tensor is committed: one of one dimension is one row (SPEC PROG-5).
 struct TensorShape {
   std::uint64_t rows = 0;
-  std::uint64_t cols = 0;  // a tensor of one dimension is one column here
+  std::uint64_t cols = 0;
 
   std::uint64_t size() const { return rows * cols; }
 };

@@ -146,11 +146,17 @@ TEST(Tensors, ShapesAreThoseOfTheSpec) {
     const Sampling sampling{.inv_t = 1};
     for (const std::uint32_t t : {0u, 127u, 128u, 427u, 999u}) {
       for (const auto& [number, tensor] : spec_tensors()) {
-        std::uint64_t size = 1;
-        for (const std::string& f : split(tensor.shape, " × ")) size *= factor(f, program.shape, t);
+        Values sizes;
+        for (const std::string& f : split(tensor.shape, " × ")) {
+          sizes.push_back(static_cast<std::int64_t>(factor(f, program.shape, t)));
+        }
+        if (sizes.size() == 1) sizes.insert(sizes.begin(), 1);
         const auto id = static_cast<Tensor>(number);
         const std::uint32_t layer = id >= kFirstOfHead ? kHeadLayer : 0;
-        EXPECT_EQ(shape_of(program, sampling, t, layer, id).size(), size)
+        const TensorShape shape = shape_of(program, sampling, t, layer, id);
+        EXPECT_EQ(
+            (Values{static_cast<std::int64_t>(shape.rows), static_cast<std::int64_t>(shape.cols)}),
+            sizes)
             << tensor.name << " at " << t;
         EXPECT_EQ(shape_of(program, sampling, t, layer == 0 ? kHeadLayer : 0, id).size(), 0u);
       }
