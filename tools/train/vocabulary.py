@@ -20,7 +20,7 @@ import os
 import re
 import sys
 
-VOCABULARY_SIZE = 1536
+VOCABULARY_SIZE = 3072
 CONTEXT = 512
 BOS, EOS = "<|bos|>", "<|eos|>"
 PROMPT_BIT = 0x8000
