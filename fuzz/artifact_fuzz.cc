@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                             .chat_template = artifact->chat_template(),
                             .data = {},
                             .token_bytes = artifact->view().token_bytes.size()};
-  for (const Tensor& tensor : artifact->tensors()) {
+  for (const Tensor& tensor : artifact->tensors().subspan(1)) {
     otr::append(contents.data, tensor.data);
   }
   const otr::Result<otr::Bytes> again = encode_artifact(std::move(contents));

@@ -11,10 +11,12 @@ from oracle.encoding import H, INTEGERS, canonical_json, integer, integers, read
 from oracle.ops import Gain, Matrix
 from oracle.trees import KIND, list_root, tensor_root
 
-DTYPES = {"I8": "i8", "U8": "u8", "U16": "u16", "I32": "i32", "U32": "u32", "U64": "u64"}  # MODEL-5
+DTYPES = {"I8": "i8", "U8": "u8", "U16": "u16", "I32": "i32", "U32": "u32", "I64": "i64", "U64": "u64"}  # MODEL-5
 METADATA = ("otr.config", "otr.format", "otr.template", "otr.tokenizer")
 FORMAT = "otr-model/1"
 SITES = ("attn", "o", "mlp", "down")
+NUMBERS = ("hidden", "heads", "kv_heads", "head_dim", "ffn", "layers", "vocabulary", "context", "window", "residual_frac_bits", "qk_frac_bits", "eps", "eps_qk",
+           "tied", "qk_bias", "o_bias", "qk_norm")  # MODEL-3, what the tensor `numbers` begins with
 
 # MODEL-2 scalars with their ranges by MODEL-4 and LIM-1; the upper end of `window` is context - 1.
 SCALARS = {"context": (1, 131072), "eps": (0, 2**40), "eps_qk": (0, 2**40), "ffn": (1, 65536), "head_dim": (2, 256), "heads": (1, 256),
@@ -60,8 +62,21 @@ class Model:
         return b"".join(pieces[j] for j in ids)
 
 
+def numbers(config):
+    """MODEL-3: the values of the tensor `numbers`."""
+    bits = config["act_bits"]
+    by_layer = [bits[site][layer] for layer in range(config["layers"]) for site in SITES]
+    return [int(config[name]) for name in NUMBERS] + [bits["head"]] + by_layer + [config["exponents"][name] for name in exponent_names(config)]
+
+
 def tensor_list(config, token_bytes):
     """MODEL-3: (name, dtype, shape) in order; token_bytes is the length of tokens.bytes."""
+    after = _tensors_after_numbers(config, token_bytes)
+    count = len(NUMBERS) + 1 + len(SITES) * config["layers"] + len(_names_with_exponent(after))
+    return [("numbers", "I64", [count, 1])] + after
+
+
+def _tensors_after_numbers(config, token_bytes):
     c = config
     d, D, n_ff, V = c["hidden"], c["head_dim"], c["ffn"], c["vocabulary"]
     HD, GD = c["heads"] * D, c["kv_heads"] * D
@@ -96,8 +111,11 @@ def tensor_list(config, token_bytes):
 
 def exponent_names(config):
     """MODEL-2: the members of `exponents`."""
-    names = [name for name, _, _ in tensor_list(config, 0)]
-    return [n.rsplit(".", 1)[0] for n in names if n.endswith((".weight", ".gain"))]
+    return _names_with_exponent(_tensors_after_numbers(config, 0))
+
+
+def _names_with_exponent(tensors):
+    return [name.rsplit(".", 1)[0] for name, _, _ in tensors if name.endswith((".weight", ".gain"))]
 
 
 def header(metadata, entries):
@@ -129,7 +147,7 @@ def _members(value, names, what):
     require(isinstance(value, dict) and sorted(value) == sorted(names), "MALFORMED", f"members of {what}")
 
 
-def _read_config(text):
+def read_config(text):
     c = read_canonical(text.encode("utf-8"))
     _members(c, [*SCALARS, *BOOLEANS, "act_bits", "eos_ids", "exponents"], "otr.config")
     require(all(_number(c[name]) for name in SCALARS), "MALFORMED", "a number")
@@ -202,7 +220,7 @@ def read(data):
     _members(metadata, METADATA, "__metadata__")
     require(all(isinstance(v, str) for v in metadata.values()) and metadata["otr.format"] == FORMAT, "MALFORMED", "metadata")
     require(len(metadata["otr.template"].encode("utf-8")) <= MAX_TEMPLATE, "LIMIT_EXCEEDED", "otr.template")
-    config = _read_config(metadata["otr.config"])
+    config = read_config(metadata["otr.config"])
     last = top.get("tokens.bytes")
     good = isinstance(last, dict) and _numbers(last.get("shape"), 1) and last["shape"][0] >= 1
     require(good, "MALFORMED", "tokens.bytes")
@@ -210,6 +228,7 @@ def read(data):
     tensors = _read_tensors(top, tensor_list(config, last["shape"][0]), data)
     for name, tensor in tensors.items():
         _check_values(name, tensor)
+    require(tensors["numbers"].values == numbers(config), "MODEL_INVALID", "numbers")
     offsets = tensors["tokens.offsets"].values
     ascending = all(a <= b for a, b in zip(offsets, offsets[1:]))
     require(ascending and offsets[0] == 0 and offsets[-1] == last["shape"][0], "MODEL_INVALID", "tokens.offsets")

@@ -93,7 +93,9 @@ def data(name):
     tensors = {}
     for tensor, dtype, shape in artifact.tensor_list(c, offsets[-1]):
         count = shape[0] * (shape[1] if len(shape) == 2 else 1)
-        if tensor == "tokens.offsets":
+        if tensor == "numbers":
+            values = artifact.numbers(c)
+        elif tensor == "tokens.offsets":
             values = offsets
         elif tensor == "tokens.bytes":
             values = list(b"".join(pieces))

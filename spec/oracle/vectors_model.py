@@ -7,7 +7,7 @@ from dataclasses import replace
 from oracle import artifact, tiny
 from oracle.artifact import Tensor
 from oracle.case import accept, refused
-from oracle.encoding import canonical_json, hexa, integer
+from oracle.encoding import Reject, canonical_json, hexa, integer
 
 BASE = "tiny_norm"
 
@@ -77,10 +77,16 @@ def _spliced(name, code, splices, model=BASE, rule="MODEL-1", expected=None):
 
 
 def _with_config(base=BASE, **changes):
-    """The artifact with other members of its configuration and the same tensors."""
+    """The artifact with other members of its configuration, the numbers that follow from a valid one, and the same other tensors."""
     model = tiny.model(base)
     config = {k: v for k, v in {**model.config, **changes}.items() if v is not ...}
-    return artifact.write(replace(model, config=config, metadata=dict(model.metadata, **{"otr.config": canonical_json(config).decode()})))
+    text, tensors = canonical_json(config).decode(), dict(model.tensors)
+    try:
+        values = artifact.numbers(artifact.read_config(text))
+        tensors["numbers"] = Tensor("I64", [len(values), 1], values)
+    except Reject:
+        pass
+    return artifact.write(replace(model, config=config, metadata=dict(model.metadata, **{"otr.config": text}), tensors=tensors))
 
 
 def _with_values(name, at, value):
@@ -140,7 +146,9 @@ def _range_cases():
 
 
 def _value_cases():
-    out = []
+    out, right = [], tiny.model(BASE).tensors["numbers"].values
+    for at, value in ((0, right[0] + 1), (4, -right[4]), (9, right[9] + 2**32), (11, right[11] - 1), (13, 0), (17, 16), (18, 8), (19, 16), (30, right[30] + 1), (len(right) - 1, -2**63)):
+        out.append(_variant(f"numbers[{at}] = {value}", "MODEL_INVALID", _with_values("numbers", at, value), rule="MODEL-3"))
     for tensor, at, value in (("embed.weight", 5, -128), ("layers.2.w_down.weight", 639, -128), ("embed.scale", 0, 0), ("embed.scale", 269, 4096), ("layers.0.wv.scale", 3, 65535),
                               ("layers.1.attn_norm.gain", 2, 2**23), ("layers.1.q_norm.gain", 15, -(2**23)), ("final_norm.gain", 0, 2**31 - 1), ("final_norm.gain", 15, -(2**31)),
                               ("tokens.offsets", 0, 1), ("tokens.offsets", 9, 7), ("tokens.offsets", 100, 2**32 - 1), ("tokens.offsets", 270, 0)):
@@ -208,6 +216,16 @@ def _tensor_cases():
         return edit
     top = artifact.read_canonical(_parts(tiny.data(BASE))[1].rstrip(b" "))
     a, b = top["tokens.bytes"]["data_offsets"]
+    add("numbers as one row", entry("numbers", shape=[1, 65]))
+    add("numbers without the second size", entry("numbers", shape=[65]))
+    add("numbers as U64", entry("numbers", dtype="U64"))
+
+    def without_numbers(_, t):
+        first = t.pop("numbers")["data_offsets"][1]
+        for tensor in t.values():
+            tensor["data_offsets"] = [at - first for at in tensor["data_offsets"]]
+    no_numbers = _parts(_with_entries(without_numbers))
+    out.append(_variant("no numbers", "MALFORMED", no_numbers[0] + no_numbers[1] + no_numbers[2][520:], rule="MODEL-3"))
     add("tensor missing", lambda _, t: t.pop("layers.2.q_norm.gain"))
     add("additional tensor at the end", lambda _, t: t.update(zzz={"data_offsets": [b, b + 1], "dtype": "U8", "shape": [1]}), b"\x00")
     add("additional empty tensor", lambda _, t: t.update(zzz={"data_offsets": [b, b], "dtype": "U8", "shape": [0]}))
@@ -271,8 +289,8 @@ def _container_cases():
             ("space in the header", "NOT_CANONICAL", lambda s: s.replace(b",", b", ", 1)), ("space before the header", "NOT_CANONICAL", lambda s: b" " + s),
             ("member twice", "NOT_CANONICAL", lambda s: s.replace(b'"dtype":"I8"', b'"dtype":"I8","dtype":"I8"', 1)),
             ("order of members", "NOT_CANONICAL", lambda s: s.replace(b'"dtype":"I8","shape":[270,16]', b'"shape":[270,16],"dtype":"I8"', 1)),
-            ("order of tensors", "NOT_CANONICAL", lambda s: b'{"zzz":1,' + s[1:]), ("float offset", "NOT_CANONICAL", lambda s: s.replace(b"[0,4320]", b"[0.0,4320]", 1)),
-            ("exponent offset", "NOT_CANONICAL", lambda s: s.replace(b"[0,4320]", b"[0,432e1]", 1)),
+            ("order of tensors", "NOT_CANONICAL", lambda s: b'{"zzz":1,' + s[1:]), ("float offset", "NOT_CANONICAL", lambda s: s.replace(b"[0,520]", b"[0.0,520]", 1)),
+            ("exponent offset", "NOT_CANONICAL", lambda s: s.replace(b"[0,520]", b"[0,52e1]", 1)),
             ("escaped letter", "NOT_CANONICAL", lambda s: s.replace(b'"I8"', b'"\\u00498"', 1)), ("header is an array", "MALFORMED", lambda s: b"[" + s + b"]"),
             ("two headers", "MALFORMED", lambda s: s + b"{}"), ("ill-formed UTF-8", "MALFORMED", lambda s: s.replace(b"{user}", b"\xff\xff\xff", 1)),
             ("deep header", "NOT_CANONICAL", lambda s: b"[" * 70 + b"]" * 70)):

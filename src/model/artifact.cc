@@ -158,6 +158,17 @@ Status check_values(const Tensor& tensor) {
   return {};
 }
 
+// SPEC MODEL-3: `numbers` says again what the configuration says.
+Status check_numbers(std::span<const std::int64_t> numbers, const Config& config) {
+  const std::vector<std::int64_t> expected = config_numbers(config);
+  const auto [bad, right] = std::ranges::mismatch(numbers, expected);
+  if (bad == numbers.end() && right == expected.end()) return {};
+  OTR_CHECK(bad != numbers.end() && right != expected.end());  // the layout has the same count
+  return invalid("holds " + std::to_string(*bad) + " in tensor 'numbers', element " +
+                 std::to_string(bad - numbers.begin()) + "; otr.config makes it " +
+                 std::to_string(*right) + ".");
+}
+
 Status check_token_offsets(std::span<const std::uint32_t> offsets, std::uint64_t token_bytes) {
   if (offsets.front() != 0) return invalid("has tokens.offsets that do not begin with 0.");
   if (offsets.back() != token_bytes) {
@@ -282,6 +293,7 @@ Result<Artifact> parse_artifact(Bytes bytes) {
     artifact.tensors_.push_back(std::move(tensor));
   }
   artifact.model_ = ModelViews(artifact.config_, artifact.tensors_).make();
+  OTR_TRY(check_numbers(elements<std::int64_t>(artifact.tensors_.front()), artifact.config_));
   OTR_TRY(check_token_offsets(artifact.model_.token_offsets, token_bytes));
 
   for (Tensor& tensor : artifact.tensors_) {
@@ -297,7 +309,8 @@ Result<Artifact> parse_artifact(Bytes bytes) {
 
 Result<Bytes> encode_artifact(ArtifactContents contents) {
   const auto layout = tensor_layout(contents.config, contents.token_bytes);
-  if (contents.data.size() != layout.back().offset + layout.back().size_bytes) {
+  const std::uint64_t numbers_size = layout.front().size_bytes;
+  if (contents.data.size() + numbers_size != layout.back().offset + layout.back().size_bytes) {
     return fail(ErrorKind::kUsage, "the data of the artifact has " +
                                        std::to_string(contents.data.size()) +
                                        " bytes, which is not what its configuration needs.");
@@ -305,8 +318,11 @@ Result<Bytes> encode_artifact(ArtifactContents contents) {
   OTR_TRY_ASSIGN(const std::string header,
                  encode_header(layout, encode_config(contents.config), contents.tokenizer,
                                contents.chat_template));
-  const ByteView header_bytes = as_bytes(header);
-  contents.data.insert(contents.data.begin(), header_bytes.begin(), header_bytes.end());
+  const std::vector<std::int64_t> numbers = config_numbers(contents.config);
+  Bytes front;
+  append(front, as_bytes(header));
+  append(front, as_bytes(std::span<const std::int64_t>(numbers)));
+  contents.data.insert(contents.data.begin(), front.begin(), front.end());
   return std::move(contents.data);
 }
 

@@ -67,7 +67,8 @@ struct ArtifactContents {
   Config config;
   std::string tokenizer;
   std::string chat_template;
-  // The data of all tensors in the order of tensor_layout(), the bytes of the tokens last.
+  // The data of all tensors but `numbers`, which follows from the configuration, in the order of
+  // tensor_layout(), the bytes of the tokens last.
   Bytes data;
   std::uint64_t token_bytes = 0;
 };

@@ -52,7 +52,7 @@ TEST(Artifact, RoundTripOfEveryShape) {
     EXPECT_EQ(artifact.tokenizer(), contents.tokenizer);
     EXPECT_EQ(artifact.chat_template(), contents.chat_template);
     Bytes data;
-    for (const Tensor& tensor : artifact.tensors()) append(data, tensor.data);
+    for (const Tensor& tensor : artifact.tensors().subspan(1)) append(data, tensor.data);
     EXPECT_EQ(data, contents.data);
     EXPECT_TRUE(roots.insert(artifact.root()).second);
 
@@ -180,14 +180,36 @@ TEST(Artifact, HeaderMustSayWhatTheConfigurationSays) {
 // Stores `value` into element `index` of the named tensor and gives the refusal.
 template <class T>
 std::string refusal_with(const std::string& name, std::uint64_t index, T value) {
-  ArtifactContents contents = random_artifact({.tied = false, .biases = true, .qk_norm = true});
+  const ArtifactContents contents =
+      random_artifact({.tied = false, .biases = true, .qk_norm = true});
+  Bytes file = file_of(contents);
+  const std::uint64_t data = 8 + load_le<std::uint64_t>(file.data());
   for (const TensorSpec& spec : tensor_layout(contents.config, contents.token_bytes)) {
     if (spec.name == name) {
-      store_le(contents.data.data() + spec.offset + index * sizeof(T), value);
-      return refusal(file_of(std::move(contents)));
+      store_le(file.data() + data + spec.offset + index * sizeof(T), value);
+      return refusal(std::move(file));
     }
   }
   return "no such tensor";
+}
+
+TEST(Artifact, NumbersSayWhatTheConfigurationSays) {
+  const Config config = random_artifact({.tied = false, .biases = true, .qk_norm = true}).config;
+  const std::vector<std::int64_t> numbers = config_numbers(config);
+  const std::vector<std::int64_t> begin = {10, 2,       1,       4, 15, 2, 17, 300, 0,  16,
+                                           14, 1 << 20, 1 << 10, 0, 1,  1, 1,  16,  16, 16};
+  ASSERT_EQ(numbers.size(), 18U + 4 * 2 + config.exponents.size());
+  EXPECT_TRUE(std::equal(begin.begin(), begin.end(), numbers.begin()));
+  EXPECT_EQ(numbers[26], 22);     // embed
+  EXPECT_EQ(numbers[27], 16);     // layers.0.attn_norm
+  EXPECT_EQ(numbers.back(), 22);  // head
+  for (std::size_t i = 0; i < numbers.size(); ++i) {
+    EXPECT_EQ(refusal_with<std::int64_t>("numbers", i, numbers[i]), "accepted");
+    EXPECT_EQ(refusal_with<std::int64_t>("numbers", i, numbers[i] + 1),
+              "MODEL_INVALID: the artifact holds " + std::to_string(numbers[i] + 1) +
+                  " in tensor 'numbers', element " + std::to_string(i) + "; otr.config makes it " +
+                  std::to_string(numbers[i]) + ".");
+  }
 }
 
 TEST(Artifact, RangesOfTheTensors) {

@@ -176,6 +176,27 @@ std::vector<std::string> exponent_names(const Config& config) {
   return names;
 }
 
+std::vector<std::int64_t> config_numbers(const Config& config) {
+  const machine::Shape& s = config.shape;
+  std::vector<std::int64_t> numbers = {s.hidden,       s.heads,
+                                       s.kv_heads,     s.head_dim,
+                                       s.ffn,          s.layers,
+                                       s.vocabulary,   s.context,
+                                       s.window,       s.residual_frac_bits,
+                                       s.qk_frac_bits, s.eps,
+                                       s.eps_qk,       config.tied,
+                                       config.qk_bias, config.o_bias,
+                                       s.qk_norm,      config.act_bits.head};
+  for (std::uint32_t l = 0; l < s.layers; ++l) {
+    const ActBits& bits = config.act_bits;
+    numbers.insert(numbers.end(), {bits.attn.at(l), bits.o.at(l), bits.mlp.at(l), bits.down.at(l)});
+  }
+  for (const std::string& name : exponent_names(config)) {
+    numbers.push_back(config.exponents.at(name));
+  }
+  return numbers;
+}
+
 Result<Config> parse_config(std::string_view text) {
   OTR_TRY_ASSIGN(const Json json, parse_canonical_json(text, "otr.config"));
   if (!json.is_object()) return malformed("it must be an object.");

@@ -39,6 +39,10 @@ struct Config {
 // shape.qk_norm.
 [[nodiscard]] std::vector<std::string> exponent_names(const Config& config);
 
+// What the tensor `numbers` holds (SPEC MODEL-3): the configuration without eos_ids, for readers
+// that parse no JSON. Needs all exponents.
+[[nodiscard]] std::vector<std::int64_t> config_numbers(const Config& config);
+
 // All of SPEC MODEL-2 and what MODEL-4 and LIM-1 say of the configuration. kBadInput with the
 // code MALFORMED (other members or types), NOT_CANONICAL or MODEL_INVALID (values out of range).
 // The message names the member.

@@ -20,6 +20,8 @@ const char* dtype_name(Type type) {
       return "I32";
     case Type::kU32:
       return "U32";
+    case Type::kI64:
+      return "I64";
     case Type::kU64:
       return "U64";
     default:
@@ -56,7 +58,11 @@ class Layout {
 std::vector<TensorSpec> tensor_layout(const Config& config, std::uint64_t token_bytes) {
   const machine::Shape& shape = config.shape;
   const std::uint64_t d = shape.hidden;
+  // The shape and its flags, act_bits and the exponents (config_numbers).
+  const std::uint64_t numbers =
+      18 + std::uint64_t{4} * shape.layers + exponent_names(config).size();
   Layout layout;
+  layout.add("numbers", Type::kI64, {numbers, 1});
   layout.add_matrix("embed", shape.vocabulary, d);
   for (std::uint32_t l = 0; l < shape.layers; ++l) {
     const std::string layer = "layers." + std::to_string(l) + ".";
