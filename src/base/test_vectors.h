@@ -41,6 +41,7 @@ inline int check_vectors(const std::string& chapter, const std::string& rule,
         same &= got.value(name, nlohmann::json()) == value;
       EXPECT_FALSE(same) << "the wrong value was reproduced: " << c.at("wrong").dump();
     } else if (c.contains("out")) {
+      EXPECT_EQ(got.contains("reject"), c.at("out").contains("reject")) << got.dump();
       for (const auto& [name, value] : c.at("out").items()) {
         EXPECT_EQ(got.value(name, nlohmann::json()), value) << name << " of " << c.at("in").dump();
       }
