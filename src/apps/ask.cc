@@ -2,7 +2,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 
 #include "apps/command.h"
 #include "apps/ladder.h"
@@ -30,6 +32,39 @@ struct AskFlags {
   bool json = false;
 };
 
+// Refused before a counter is spent on it; here it is not a cheat, but a flag to change.
+Status check_request(const protocol::Request& request, const Prompt& prompt,
+                     const machine::Shape& shape) {
+  if (prompt.ids.size() >= shape.context) {
+    return fail(ErrorKind::kUsage, "the prompt has " + std::to_string(prompt.ids.size()) +
+                                       " tokens; this model takes at most " +
+                                       std::to_string(shape.context - 1) + ": shorten it");
+  }
+  Status status = protocol::check_ranges(request);
+  if (status) status = protocol::check_ranges_of_model(request, prompt.ids, shape);
+  if (!status) status.error().kind = ErrorKind::kUsage;
+  return status;
+}
+
+// Learnt before the answer is computed rather than after.
+Status check_can_write(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return fail(ErrorKind::kUsage, "--receipt " + path.string() + " is a folder: name a file");
+  }
+  if (!std::filesystem::is_directory(folder, error)) {
+    return fail(ErrorKind::kUsage, "--receipt " + path.string() + ": there is no folder " +
+                                       folder.string() + "; make it first");
+  }
+  if (::access(folder.c_str(), W_OK) != 0) {
+    return fail(ErrorKind::kIo, "--receipt " + path.string() + ": cannot write into " +
+                                    folder.string() + ": " + std::strerror(errno) +
+                                    "; choose another folder");
+  }
+  return {};
+}
+
 Result<protocol::SignedRequest> make_request(const AskFlags& flags, const model::Artifact& artifact,
                                              const Prompt& prompt, const node::Home& home) {
   OTR_TRY_ASSIGN(const crypto::PrivateKey client, home.key("client"));
@@ -45,9 +80,7 @@ Result<protocol::SignedRequest> make_request(const AskFlags& flags, const model:
   request.stop = flags.stop;
   std::ranges::sort(request.stop);
   request.deadline = static_cast<std::uint64_t>(env::unix_seconds() + 3600);
-  // Refused before a counter is spent on it.
-  OTR_TRY(protocol::check_ranges(request));
-  OTR_TRY(protocol::check_ranges_of_model(request, prompt.ids, artifact.view().shape));
+  OTR_TRY(check_request(request, prompt, artifact.view().shape));
   OTR_TRY_ASSIGN(request.counter, home.next_counter());
   request.task_id = protocol::task_id(request.client, request.counter);
   signed_request.signature = client.sign(protocol::digest_of(request, Hash{}));
@@ -93,6 +126,7 @@ Json to_json(const protocol::Receipt& receipt, const node::Audit& audit, double 
 }
 
 Result<int> ask(const AskFlags& flags) {
+  if (!flags.receipt.empty()) OTR_TRY(check_can_write(flags.receipt));
   OTR_TRY_ASSIGN(const model::Artifact artifact, load_model(flags.model));
   OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(artifact.tokenizer()));
   OTR_TRY_ASSIGN(const Prompt prompt, encode_prompt(artifact, tokenizer, flags.prompt, flags.raw));
@@ -150,7 +184,8 @@ void add_ask(CLI::App& app, Run& run) {
       ->required()
       ->envname("OTR_MODEL");
   command->add_option("--max-tokens", flags->max_tokens, "Most tokens of the answer")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
   command->add_option("--temperature", flags->sampling.temperature, "0 is greedy")
       ->capture_default_str();
   command->add_option("--seed", flags->sampling.seed,

@@ -34,6 +34,17 @@ int report(const Error& error) {
 }
 
 Result<model::Artifact> load_model(const std::filesystem::path& path) {
+  std::error_code error;
+  if (!std::filesystem::exists(path, error)) {
+    return fail(ErrorKind::kIo, "there is no model " + path.string() +
+                                    "; otr model import makes one of a Hugging Face directory");
+  }
+  if (std::filesystem::is_directory(path, error)) {
+    return fail(ErrorKind::kUsage, path.string() +
+                                       " is a folder, a model is one file; if it is a Hugging Face "
+                                       "directory: otr model import " +
+                                       path.string() + " -o model.safetensors");
+  }
   Progress progress("reading " + path.filename().string());
   OTR_TRY_ASSIGN(Bytes bytes,
                  env::read_file(path, kMaxModelBytes, [&](std::size_t done, std::size_t total) {

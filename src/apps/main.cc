@@ -1,6 +1,9 @@
 // otr: one program, many commands (docs: README; each command has --help).
+#include <signal.h>
+
 #include <cstdio>
 #include <exception>
+#include <system_error>
 
 #include "apps/command.h"
 #include "base/hex.h"
@@ -36,11 +39,22 @@ int run_command(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   otr::env::install_interrupt_flag();
+  // A reader that goes away (otr ask ... | head) is a failed write, and no reason to lose a
+  // receipt.
+  ::signal(SIGPIPE, SIG_IGN);
   try {
     return run_command(argc, argv);
   } catch (const std::bad_alloc&) {
-    std::fputs("otr: out of memory; nothing was written. Use a smaller model or context.\n",
-               stderr);
+    std::fputs(
+        "otr: out of memory; no file was changed. Use a smaller model, fewer --threads, or a "
+        "machine with more memory.\n",
+        stderr);
+    return otr::apps::kUsage;
+  } catch (const std::system_error& error) {
+    std::fprintf(stderr,
+                 "otr: the system refused a thread or other resource (%s); no file was changed. "
+                 "Use fewer --threads, or raise the limits of this shell (ulimit -a).\n",
+                 error.code().message().c_str());
     return otr::apps::kUsage;
   } catch (const std::exception& error) {
     std::fprintf(stderr, "otr: bug: %s\n", error.what());

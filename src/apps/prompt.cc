@@ -66,6 +66,7 @@ Result<Prompt> encode_prompt(const model::Artifact& artifact, const text::Tokeni
 
 Result<machine::Sampling> to_sampling(const SamplingFlags& flags) {
   machine::Sampling sampling;
+  OTR_TRY_ASSIGN(const Hash seed, parse_seed(flags.seed));  // a wrong one is told even if not used
   if (flags.temperature != 0) {
     if (!(flags.temperature >= 0.006 && flags.temperature <= 100)) {
       return fail(ErrorKind::kUsage,
@@ -73,7 +74,7 @@ Result<machine::Sampling> to_sampling(const SamplingFlags& flags) {
     }
     sampling.inv_t =
         static_cast<std::uint32_t>(std::llround(65536 * std::numbers::log2e / flags.temperature));
-    OTR_TRY_ASSIGN(sampling.seed, parse_seed(flags.seed));
+    sampling.seed = seed;
   }
   OTR_TRY_ASSIGN(const std::int64_t top_p, scaled("--top-p", flags.top_p, 0, 1));
   OTR_TRY_ASSIGN(const std::int64_t min_p, scaled("--min-p", flags.min_p, 0, 1));

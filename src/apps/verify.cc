@@ -1,5 +1,6 @@
 // otr verify: what a receipt proves, checked by a stranger.
 #include <cstdio>
+#include <utility>
 
 #include "apps/command.h"
 #include "apps/ladder.h"
@@ -36,8 +37,13 @@ int code_of(const node::Audit& audit) {
 }
 
 Result<int> verify(const VerifyFlags& flags) {
-  // One byte more than a receipt may have, so that a longer file is refused as a receipt.
-  OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(flags.receipt, protocol::kMaxReceiptBytes + 1));
+  auto bytes = env::read_file(flags.receipt, protocol::kMaxReceiptBytes);
+  if (!bytes) {
+    if (bytes.error().kind == ErrorKind::kBadInput) {  // it is there, and too long to be a receipt
+      bytes.error() = {ErrorKind::kReject, std::move(bytes.error().message), "LIMIT_EXCEEDED"};
+    }
+    return std::unexpected(std::move(bytes).error());
+  }
   auto loaded = load_model(flags.model);
   if (!loaded) {
     // A model file that does not hold together proves nothing about the receipt: exit 1, as any
@@ -46,7 +52,7 @@ Result<int> verify(const VerifyFlags& flags) {
     return std::unexpected(std::move(loaded).error());
   }
   const node::Audit audit = node::audit(
-      as_text(bytes), *loaded,
+      as_text(*bytes), *loaded,
       {.recompute = flags.recompute, .threads = flags.threads, .cancelled = env::interrupted});
   const auto lines = ladder(audit, false);
   if (flags.json) {

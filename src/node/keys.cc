@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <string_view>
+#include <utility>
 
 #include "env/file.h"
 #include "env/random.h"
@@ -20,6 +21,12 @@ namespace {
 std::unexpected<Error> io_error(const std::filesystem::path& path, const char* what) {
   return fail(ErrorKind::kIo, path.string() + ": cannot " + what + ": " + std::strerror(errno) +
                                   "; choose another folder with --home or OTR_HOME");
+}
+
+// What cannot be looked at counts as there, so that reading it says why.
+bool is_there(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error) || error;
 }
 
 // Holds an exclusive lock on FOLDER/lock while it lives: one process at a time changes the folder.
@@ -64,7 +71,9 @@ Result<std::filesystem::path> Home::default_folder() {
   return fail(ErrorKind::kUsage, "no folder for keys: set HOME or OTR_HOME, or give --home DIR");
 }
 
-Result<Home> Home::open(const std::filesystem::path& folder) {
+Result<Home> Home::open(const std::filesystem::path& named) {
+  // The parent of "keys/" is "keys" itself: made as a parent it would be open to everybody.
+  const std::filesystem::path folder = named.has_filename() ? named : named.parent_path();
   std::error_code error;
   if (folder.has_parent_path()) std::filesystem::create_directories(folder.parent_path(), error);
   if (!error && ::mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) {
@@ -83,12 +92,16 @@ Result<Home> Home::open(const std::filesystem::path& folder) {
 Result<crypto::PrivateKey> Home::key(const std::string& name) const {
   const std::filesystem::path path = folder_ / (name + ".key");
   OTR_TRY_ASSIGN(const FolderLock lock, FolderLock::take(folder_));
-  if (!std::filesystem::exists(path)) {
-    OTR_TRY_ASSIGN(const Hash secret, env::random_32_bytes());
-    OTR_TRY(env::write_file_atomically(path, secret, 0600));
+  if (!is_there(path)) {
+    OTR_TRY_ASSIGN(Hash secret, env::random_32_bytes());
+    const Status written = env::write_file_atomically(path, secret, 0600);
+    ::explicit_bzero(secret.data(), secret.size());
+    OTR_TRY(written);
   }
-  OTR_TRY_ASSIGN(const Bytes secret, env::read_file(path, 32));
+  // A longer file is read as far as it shows that it is too long.
+  OTR_TRY_ASSIGN(Bytes secret, env::read_file(path, 4096));
   auto key = crypto::PrivateKey::from_bytes(secret);
+  ::explicit_bzero(secret.data(), secret.size());
   if (!key) {
     return fail(ErrorKind::kBadInput, path.string() +
                                           " is not a key of 32 bytes; move it away to make a new "
@@ -101,8 +114,8 @@ Result<std::uint64_t> Home::next_counter() const {
   const std::filesystem::path path = folder_ / "client.counter";
   OTR_TRY_ASSIGN(const FolderLock lock, FolderLock::take(folder_));
   std::uint64_t used = 0;
-  if (std::filesystem::exists(path)) {
-    OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(path, 32));
+  if (is_there(path)) {
+    OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(path, 4096));
     const std::string_view text = as_text(bytes);
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), used);
     if (error != std::errc() || end != text.data() + text.size() || used == UINT64_MAX) {
@@ -117,8 +130,10 @@ Result<std::uint64_t> Home::next_counter() const {
 }
 
 Result<crypto::PrivateKey> new_session_key() {
-  OTR_TRY_ASSIGN(const Hash secret, env::random_32_bytes());
-  return crypto::PrivateKey::from_bytes(secret);
+  OTR_TRY_ASSIGN(Hash secret, env::random_32_bytes());
+  auto key = crypto::PrivateKey::from_bytes(secret);
+  ::explicit_bzero(secret.data(), secret.size());
+  return key;
 }
 
 }  // namespace otr::node

@@ -17,8 +17,8 @@ namespace otr::node {
 
 class Home {
  public:
-  // Opens the folder, making it (mode 0700) where it does not exist.
-  static Result<Home> open(const std::filesystem::path& folder);
+  // Opens the folder named, making it (mode 0700) where it does not exist.
+  static Result<Home> open(const std::filesystem::path& named);
 
   // $OTR_HOME, else $XDG_DATA_HOME/otr, else $HOME/.local/share/otr.
   static Result<std::filesystem::path> default_folder();
