@@ -152,6 +152,7 @@ test_flags() {
   for value in nan 1.5 -0.1; do expect 2 'top-p' "${ask[@]}" "--top-p=$value" x; done
   expect 2 'presence' "${ask[@]}" --presence-penalty=17 x
   expect 2 'top_k|top-k' "${ask[@]}" --top-k 100000 x
+  expect 0 'PASS' "${ask[@]}" --stop a --stop a x
   expect 2 'stop' "${ask[@]}" --stop a --stop b --stop c --stop d --stop e x
   expect 2 'stop' "${ask[@]}" --stop "$(printf 'x%.0s' {1..65})" x
 }

@@ -79,6 +79,7 @@ Result<protocol::SignedRequest> make_request(const AskFlags& flags, const model:
   request.sampling = sampling;
   request.stop = flags.stop;
   std::ranges::sort(request.stop);
+  request.stop.erase(std::ranges::unique(request.stop).begin(), request.stop.end());
   request.deadline = static_cast<std::uint64_t>(env::unix_seconds() + 3600);
   OTR_TRY(check_request(request, prompt, artifact.view().shape));
   OTR_TRY_ASSIGN(request.counter, home.next_counter());
@@ -179,14 +180,20 @@ Result<int> ask(const AskFlags& flags) {
 void add_ask(CLI::App& app, Run& run) {
   auto flags = std::make_shared<AskFlags>();
   CLI::App* command = app.add_subcommand("ask", "Answer a prompt and write a receipt");
-  command->add_option("prompt", flags->prompt, "The question")->required();
+  command
+      ->add_option("prompt", flags->prompt,
+                   "The question, or the text to go on with where the model has no chat template")
+      ->required();
   command->add_option("--model", flags->model, "Model artifact (otr model import makes one)")
       ->required()
+      ->type_name("FILE")
       ->envname("OTR_MODEL");
   command->add_option("--max-tokens", flags->max_tokens, "Most tokens of the answer")
       ->capture_default_str()
       ->check(CLI::PositiveNumber);
-  command->add_option("--temperature", flags->sampling.temperature, "0 is greedy")
+  command
+      ->add_option("--temperature", flags->sampling.temperature,
+                   "0 takes the likeliest token each time; else 0.006 to 100")
       ->capture_default_str();
   command->add_option("--seed", flags->sampling.seed,
                       "Reproduces a sampled answer: a number, or 0x and 64 digits");
@@ -206,9 +213,16 @@ void add_ask(CLI::App& app, Run& run) {
       ->add_option("--frequency-penalty", flags->sampling.frequency_penalty,
                    "The same for each time one was written")
       ->capture_default_str();
-  command->add_option("--stop", flags->stop, "End after this text (up to four times)");
-  command->add_option("--receipt", flags->receipt, "Write the receipt to this file");
-  command->add_option("--home", flags->home, "Folder of the keys [OTR_HOME]");
+  command->add_option("--stop", flags->stop, "End after this text; give it up to four times")
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
+  command->add_option("--receipt", flags->receipt, "Write the receipt to this file")
+      ->type_name("FILE");
+  command
+      ->add_option("--home", flags->home,
+                   "Folder of the keys (default: $OTR_HOME, else $XDG_DATA_HOME/otr, else "
+                   "~/.local/share/otr)")
+      ->type_name("DIR");
   command->add_option("--threads", flags->threads, "Threads")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));

@@ -187,8 +187,11 @@ void add_model(CLI::App& app, Run& run) {
   CLI::App* import = add(model, "import", "Make an artifact of a Hugging Face directory", run,
                          flags, import_model);
   import->add_option("source", flags->source, "Directory with config.json, weights, tokeniser")
-      ->required();
-  import->add_option("-o,--out", flags->out, "Artifact to write (.safetensors)")->required();
+      ->required()
+      ->type_name("DIR");
+  import->add_option("-o,--out", flags->out, "Artifact to write (.safetensors)")
+      ->required()
+      ->type_name("FILE");
   import
       ->add_option("--residual-frac-bits", flags->residual_frac_bits,
                    "Fraction bits of the residual; fewer leave room for larger values")
@@ -197,14 +200,15 @@ void add_model(CLI::App& app, Run& run) {
 
   CLI::App* show =
       add(model, "show", "Describe an artifact and print its model root", run, flags, show_model);
-  show->add_option("model", flags->model, "Model artifact")->required();
+  show->add_option("model", flags->model, "Model artifact")->required()->type_name("FILE");
 
   CLI::App* eval =
       add(model, "eval", "Compare the exact engine with float32 on a text", run, flags, eval_model);
-  eval->add_option("model", flags->model, "Model artifact")->required();
-  eval->add_option("--text", flags->text, "UTF-8 text to predict")->required();
+  eval->add_option("model", flags->model, "Model artifact")->required()->type_name("FILE");
+  eval->add_option("--text", flags->text, "UTF-8 text to predict")->required()->type_name("FILE");
   eval->add_option("--reference", flags->reference,
-                   "Hugging Face directory; without it the artifact's weights in float32");
+                   "Hugging Face directory; without it the artifact's weights in float32")
+      ->type_name("DIR");
   eval->add_option("--max-tokens", flags->max_tokens, "Stop after so many tokens; 0 is all")
       ->capture_default_str();
   eval->add_option("--threads", flags->threads, "Threads")

@@ -75,9 +75,12 @@ void add_verify(CLI::App& app, Run& run) {
   auto flags = std::make_shared<VerifyFlags>();
   CLI::App* command =
       app.add_subcommand("verify", "Check a receipt: 0 verified, 1 failed, 3 inconclusive");
-  command->add_option("receipt", flags->receipt, "Receipt file")->required();
+  command->add_option("receipt", flags->receipt, "Receipt that otr ask --receipt wrote")
+      ->required()
+      ->type_name("FILE");
   command->add_option("--model", flags->model, "The model it should be about")
       ->required()
+      ->type_name("FILE")
       ->envname("OTR_MODEL");
   command->add_flag("--recompute", flags->recompute, "Compute the answer again and compare");
   command->add_flag("--explain", flags->explain, "Print every check");
