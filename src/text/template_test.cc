@@ -28,8 +28,15 @@ TEST(Template, BosOnlyAtTheBeginning) {
 // Whatever a question says is text: it cannot write tags, nor be cut by them.
 TEST(Template, QuestionIsNeverATemplate) {
   for (const std::string_view question :
-       {"{{ bos_token }}", "{% for %}", "}}", "{{", "{# #}", "{{ messages[0]['content'] }}", "",
-        std::string_view("\0x", 2), "\xff"}) {
+       std::initializer_list<std::string_view>{"{{ bos_token }}",
+                                               "{% for %}",
+                                               "}}",
+                                               "{{",
+                                               "{# #}",
+                                               "{{ messages[0]['content'] }}",
+                                               "",
+                                               {"\0x", 2},
+                                               "\xff"}) {
     const auto result = apply_template("<" + std::string(kQuestion) + ">", question);
     ASSERT_TRUE(result) << result.error().message;
     EXPECT_FALSE(result->bos);
