@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
-"""Runs the circuit gate: honest witnesses of Llama-3-8B shape, extremes, named forgeries, counts, fidelity.
+"""Runs the circuit gate: honest witnesses of Llama-3-8B shape, extremes, named forgeries, counts,
+fidelity.
 
-Exit status 0 only if every honest witness passes and every forgery is rejected by the named constraints.
+Exit status 0 only if every honest witness passes and every forgery is rejected by the named
+constraints.
 """
 import random
 import sys
@@ -71,7 +73,8 @@ def random_heads(rnd, heads, width, positions, spread=8):
 
 
 def extreme_heads(width, tile_count):
-    """The bounds of chapter 17: full tiles of greatest weight, a head of zeros, and one far below the others."""
+    """The bounds of chapter 17: full tiles of greatest weight, a head of zeros, and one far below
+    the others."""
     s, a = 128 * 32680, 128 * 32680 * 127
     full = {
         "M": [0] * tile_count,
@@ -140,7 +143,8 @@ def op12_13(heads):
 
 
 def exact(heads):
-    """Real numbers A/S of the tiles' integers, with exponent 0 for S's octave M and A's octave X."""
+    """Real numbers A/S of the tiles' integers, with exponent 0 for S's octave M and A's octave
+    X."""
     out = []
     for t in heads:
         s = sum(Fraction(a) * Fraction(2) ** m for a, m in zip(t["S"], t["M"]))
@@ -165,7 +169,8 @@ def fidelity(heads):
 
 
 def attention_forgeries():
-    """(name, force, constraints it must break, exactly). Head 0 is ordinary; heads of `small_heads`."""
+    """(name, force, constraints it must break, exactly). Head 0 is ordinary; heads of
+    `small_heads`."""
 
     def plus(k):
         return lambda v, s, o: o + k
@@ -298,7 +303,8 @@ def resolve(force, honest, heads, prm):
         if "named" in fo.get("o", {}):
             fo["o"] = {x["named_j"]: fo["o"]["named"]}
         if "sA_min" in fo:
-            # over*sign + under*(1-sign) = 0 has a solution in the field: only the bit check stops it.
+            # over*sign + under*(1-sign) = 0 has a solution in the field: only the bit check stops
+            # it.
             j, s = x["named_j"], fo["sA"]
             a = sum(t[j] * k for t, k in zip(heads[key]["A"], x["weight_X"]))
             power, half = 1 << (s - 1), (1 << (s - 1)) >> 1
@@ -413,7 +419,8 @@ def run_forgeries(prm, rnd):
 
 
 def wrap_of_the_spec():
-    """A flushed head of the present OP-12/13: o = 2^(64-s) in place of 0, since o * 2^s = 2^64 = 2^32 - 1 mod p."""
+    """A flushed head of the present OP-12/13: o = 2^(64-s) in place of 0, since o * 2^s = 2^64 =
+    2^32 - 1 mod p."""
     big = {"M": [0], "X": [0], "S": [128 * 32680], "A": [[2**29 - 2**20] * 2]}
     small = {"M": [0], "X": [-24], "S": [128 * 32680], "A": [[2**20, 2**20]]}
     force = {1: {"o": {0: lambda v, s, o: 1 << (64 - s)}}}

@@ -1,14 +1,21 @@
 #!/usr/bin/env python3
-"""Hand-written circuit witnesses for OP-12/13 (attention row) and OP-15/16 (gate and feed-forward row).
+"""Hand-written circuit witnesses for OP-12/13 (attention row) and OP-15/16 (gate and feed-forward
+row).
 
-Written from spec/SPEC.md alone, with the Python standard library alone. A constraint system for a LogUp
-prover over the Goldilocks field stands in `check_attention` and `check_mlp`: every field equation and every
-lookup is executed on a witness, and lookups and committed cells are counted. The functions `*_witness` build
-the honest witness; each of their choices can be forced, and whatever is not forced is then solved for in the
+Written from spec/SPEC.md alone, with the Python standard library alone. A constraint system for a
+LogUp
+prover over the Goldilocks field stands in `check_attention` and `check_mlp`: every field equation
+and every
+lookup is executed on a witness, and lookups and committed cells are counted. The functions
+`*_witness` build
+the honest witness; each of their choices can be forced, and whatever is not forced is then solved
+for in the
 field as well as a forger can, so that a forgery breaks only the constraint it is aimed at.
 
-Inputs proven elsewhere are virtual (no cells): acc, m, the tiles' M_T, X_T, S_T and A_T,j, and exponents.
-A named index ("the j that exceeds") is sent in clear, once a row or head, as in the public mode: no cells.
+Inputs proven elsewhere are virtual (no cells): acc, m, the tiles' M_T, X_T, S_T and A_T,j, and
+exponents.
+A named index ("the j that exceeds") is sent in clear, once a row or head, as in the public mode: no
+cells.
 """
 import decimal
 import functools
@@ -43,7 +50,8 @@ def half(s):
 
 
 class Params:
-    """limb = 19: tables of at most 2^20 rows; limb = 15: of at most 2^16 (SILU: one table per exponent)."""
+    """limb = 19: tables of at most 2^20 rows; limb = 15: of at most 2^16 (SILU: one table per
+    exponent)."""
 
     def __init__(self, limb=19, variant="proposed", bound=B16, keyed=True):
         self.limb, self.variant, self.bound, self.keyed = limb, variant, bound, keyed
@@ -88,7 +96,8 @@ class Checker:
         return sum(v << (w * i) for i, v in enumerate(limbs))
 
     def shift(self, name, cells, s_max):
-        """Table SHIFT of one use: (s, 2^s, floor(2^s / 2), widths of the limbs of a number below 2^s), s <= s_max."""
+        """Table SHIFT of one use: (s, 2^s, floor(2^s / 2), widths of the limbs of a number below
+        2^s), s <= s_max."""
         s, power = signed(cells[0]), cells[1]
         ok = 0 <= s <= s_max and power % P == 1 << s
         self.look(name, "SHIFT", ok)
@@ -102,7 +111,8 @@ class Checker:
         return sum(v << (self.prm.limb * i) for i, v in enumerate(limbs))
 
     def row_value(self, name, v, s):
-        """Table ROW: |v| <= bound; keyed by the class of the shift where v * 2^s could wrap (spec variant)."""
+        """Table ROW: |v| <= bound; keyed by the class of the shift where v * 2^s could wrap (spec
+        variant)."""
         v, top = signed(v), self.prm.bound
         if not self.prm.proposed and self.prm.keyed and s > 48:
             top = min(top, (1 << (63 - s)) - 1)
@@ -129,11 +139,13 @@ def div(a, b):
     return a * pow(b, -1, P) % P
 
 
-# ------------------------------------------------------------------------- a witness of "exceeds at s - 1"
+# ------------------------------------------------------------------------- a witness of "exceeds at
+# s - 1"
 
 
 def exceeds_value(v, s, bound, sign):
-    """The number that is >= 0 iff |rsh(v, s - 1)| > bound with this sign (1: positive, 0: negative)."""
+    """The number that is >= 0 iff |rsh(v, s - 1)| > bound with this sign (1: positive, 0:
+    negative)."""
     power, h = 1 << (s - 1), half(s - 1)
     over, under = v + h - (bound + 1) * power, -(v + h) - bound * power - 1
     return (sign * over + (1 - sign) * under) % P
@@ -167,7 +179,8 @@ def tile_weight(delta):
 
 
 def attention_witness(inp, prm, force=None):
-    """inp: list of heads {M, X, S: lists over tiles; A: list over tiles of lists over j}. force: see the forgeries."""
+    """inp: list of heads {M, X, S: lists over tiles; A: list over tiles of lists over j}. force:
+    see the forgeries."""
     force = force or {}
     w, heads = prm.limb, []
     for h, hd in enumerate(inp):
@@ -306,7 +319,8 @@ def check_attention(inp, z, prm):
 def check_head(c, hd, x, prm, values, h):
     for m in "MX":
         for (lo, hi), v, k in zip(x["delta_" + m], hd[m], x["weight_" + m], strict=True):
-            # Two lookups: (lo, weight) in TILE (2^15 rows), (hi, [hi = 0]) in HIGH (2^10 rows): 2^25 > 2^24 + 30.
+            # Two lookups: (lo, weight) in TILE (2^15 rows), (hi, [hi = 0]) in HIGH (2^10 rows):
+            # 2^25 > 2^24 + 30.
             inside = 0 <= lo < 2**15
             c.eq(m + ".delta", x[m] - v, lo + 2**15 * hi)
             c.look(m + ".delta.high", "HIGH", 0 <= hi < 2**10)
@@ -364,7 +378,8 @@ def check_head(c, hd, x, prm, values, h):
     return 46 - s + x["b"] + x["M"] - x["X"], c.shift("sc.shift", x["sc"], prm.s_attention)
 
 
-# ----------------------------------------------------------------------------- gate and feed-forward row
+# ----------------------------------------------------------------------------- gate and feed-
+# forward row
 
 
 def quantise_witness(prm, v, f_v, cap, bound, s_max, fo):
@@ -451,7 +466,8 @@ def check_mlp(inp, z, prm):
     gate = z["gate"]
 
     def table(j, g):
-        # The table holds |g| <= 32639 only: 16 * 65279 rows, below 2^20. It is the range check of g too.
+        # The table holds |g| <= 32639 only: 16 * 65279 rows, below 2^20. It is the range check of g
+        # too.
         e, g = signed(gate["f"]), signed(g)
         inside = 0 <= e <= 15 and abs(g) <= B16
         c.look("gate.silu", "SILU", inside and silu(e, g) == signed(z["act"][j]))

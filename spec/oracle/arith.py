@@ -18,7 +18,8 @@ def bitlen(v):
 
 
 def row_exponent(values, exponents, bound, cap):
-    """ARITH-3: the greatest f. Searched from above, which is the definition, on the extremes of each exponent."""
+    """ARITH-3: the greatest f. Searched from above, which is the definition, on the extremes of
+    each exponent."""
     extremes = {}
     for v, f in zip(values, exponents):
         low, high = extremes.get(f, (v, v))

@@ -1,6 +1,7 @@
 """SPEC chapters 9 (MODEL) and 14 (LIM): the artifact, its checks and the model root.
 
-Order of the checks: container and spelling (MALFORMED, NOT_CANONICAL, LIMIT_EXCEEDED), scalars of the configuration (MODEL_INVALID), its lists
+Order of the checks: container and spelling (MALFORMED, NOT_CANONICAL, LIMIT_EXCEEDED), scalars of
+the configuration (MODEL_INVALID), its lists
 and the list of tensors (MALFORMED), then all other ranges (MODEL_INVALID).
 """
 
@@ -11,17 +12,54 @@ from oracle.encoding import H, INTEGERS, canonical_json, integer, integers, read
 from oracle.ops import Gain, Matrix
 from oracle.trees import KIND, list_root, tensor_root
 
-DTYPES = {"I8": "i8", "U8": "u8", "U16": "u16", "I32": "i32", "U32": "u32", "I64": "i64", "U64": "u64"}  # MODEL-5
+DTYPES = {
+    "I8": "i8",
+    "U8": "u8",
+    "U16": "u16",
+    "I32": "i32",
+    "U32": "u32",
+    "I64": "i64",
+    "U64": "u64",
+}  # MODEL-5
 METADATA = ("otr.config", "otr.format", "otr.template", "otr.tokenizer")
 FORMAT = "otr-model/1"
 SITES = ("attn", "o", "mlp", "down")
-NUMBERS = ("hidden", "heads", "kv_heads", "head_dim", "ffn", "layers", "vocabulary", "context", "window", "residual_frac_bits", "qk_frac_bits", "eps", "eps_qk",
-           "tied", "qk_bias", "o_bias", "qk_norm")  # MODEL-3, what the tensor `numbers` begins with
+NUMBERS = (
+    "hidden",
+    "heads",
+    "kv_heads",
+    "head_dim",
+    "ffn",
+    "layers",
+    "vocabulary",
+    "context",
+    "window",
+    "residual_frac_bits",
+    "qk_frac_bits",
+    "eps",
+    "eps_qk",
+    "tied",
+    "qk_bias",
+    "o_bias",
+    "qk_norm",
+)  # MODEL-3, what the tensor `numbers` begins with
 
 # MODEL-2 scalars with their ranges by MODEL-4 and LIM-1; the upper end of `window` is context - 1.
-SCALARS = {"context": (1, 131072), "eps": (0, 2**40), "eps_qk": (0, 2**40), "ffn": (1, 65536), "head_dim": (2, 256), "heads": (1, 256),
-           "hidden": (1, 16384), "kv_heads": (1, 256), "layers": (1, 256), "qk_frac_bits": (8, 14), "residual_frac_bits": (8, 20),
-           "vocabulary": (1, 262144), "window": (0, 131071)}
+SCALARS = {
+    "context": (1, 131072),
+    "eps": (0, 2**40),
+    "eps_qk": (0, 2**40),
+    "ffn": (1, 65536),
+    "head_dim": (2, 256),
+    "heads": (1, 256),
+    "hidden": (1, 16384),
+    "kv_heads": (1, 256),
+    "layers": (1, 256),
+    "qk_frac_bits": (8, 14),
+    "residual_frac_bits": (8, 20),
+    "vocabulary": (1, 262144),
+    "window": (0, 131071),
+}
 BOOLEANS = ("o_bias", "qk_bias", "qk_norm", "tied")
 MAX_HEADER, MAX_TOKEN_BYTES, MAX_TEMPLATE = 64 << 20, 64 << 20, 1 << 20  # LIM-2
 
@@ -42,7 +80,7 @@ class Model:
     def matrix(self, name):
         d = self.tensors[name + ".weight"]
         cols = d.shape[1]
-        rows = [d.values[i:i + cols] for i in range(0, len(d.values), cols)]
+        rows = [d.values[i : i + cols] for i in range(0, len(d.values), cols)]
         return Matrix(rows, self.tensors[name + ".scale"].values, self.config["exponents"][name])
 
     def gain(self, name):
@@ -54,7 +92,7 @@ class Model:
     def token_bytes(self):
         """MODEL-7."""
         data, at = bytes(self.tensors["tokens.bytes"].values), self.tensors["tokens.offsets"].values
-        return [data[at[j]:at[j + 1]] for j in range(len(at) - 1)]
+        return [data[at[j] : at[j + 1]] for j in range(len(at) - 1)]
 
     def text(self, ids):
         """MODEL-7."""
@@ -66,7 +104,12 @@ def numbers(config):
     """MODEL-3: the values of the tensor `numbers`."""
     bits = config["act_bits"]
     by_layer = [bits[site][layer] for layer in range(config["layers"]) for site in SITES]
-    return [int(config[name]) for name in NUMBERS] + [bits["head"]] + by_layer + [config["exponents"][name] for name in exponent_names(config)]
+    return (
+        [int(config[name]) for name in NUMBERS]
+        + [bits["head"]]
+        + by_layer
+        + [config["exponents"][name] for name in exponent_names(config)]
+    )
 
 
 def tensor_list(config, token_bytes):
@@ -106,7 +149,11 @@ def _tensors_after_numbers(config, token_bytes):
     out.append(("final_norm.gain", "I32", [d]))
     if not c["tied"]:
         matrix("head", V, d)
-    return out + [("rope.steps", "U64", [D // 2]), ("tokens.offsets", "U32", [V + 1]), ("tokens.bytes", "U8", [token_bytes])]
+    return out + [
+        ("rope.steps", "U64", [D // 2]),
+        ("tokens.offsets", "U32", [V + 1]),
+        ("tokens.bytes", "U8", [token_bytes]),
+    ]
 
 
 def exponent_names(config):
@@ -130,7 +177,11 @@ def write(model):
     entries, data = {}, b""
     for name, tensor in model.tensors.items():
         piece = integers(DTYPES[tensor.dtype], tensor.values)
-        entries[name] = {"data_offsets": [len(data), len(data) + len(piece)], "dtype": tensor.dtype, "shape": tensor.shape}
+        entries[name] = {
+            "data_offsets": [len(data), len(data) + len(piece)],
+            "dtype": tensor.dtype,
+            "shape": tensor.shape,
+        }
         data += piece
     return header(model.metadata, entries) + data
 
@@ -140,11 +191,17 @@ def _number(value):
 
 
 def _numbers(value, count=None):
-    return isinstance(value, list) and all(_number(v) for v in value) and count in (None, len(value))
+    return (
+        isinstance(value, list) and all(_number(v) for v in value) and count in (None, len(value))
+    )
 
 
 def _members(value, names, what):
-    require(isinstance(value, dict) and sorted(value) == sorted(names), "MALFORMED", f"members of {what}")
+    require(
+        isinstance(value, dict) and sorted(value) == sorted(names),
+        "MALFORMED",
+        f"members of {what}",
+    )
 
 
 def read_config(text):
@@ -154,19 +211,40 @@ def read_config(text):
     require(all(isinstance(c[name], bool) for name in BOOLEANS), "MALFORMED", "a boolean")
     for name, (low, high) in SCALARS.items():
         require(low <= c[name] <= high, "MODEL_INVALID", name)
-    require(c["heads"] * c["head_dim"] <= 32768 and c["head_dim"] % 2 == 0, "MODEL_INVALID", "heads, head_dim")
-    require(c["heads"] % c["kv_heads"] == 0 and c["window"] < c["context"], "MODEL_INVALID", "kv_heads, window")
+    require(
+        c["heads"] * c["head_dim"] <= 32768 and c["head_dim"] % 2 == 0,
+        "MODEL_INVALID",
+        "heads, head_dim",
+    )
+    require(
+        c["heads"] % c["kv_heads"] == 0 and c["window"] < c["context"],
+        "MODEL_INVALID",
+        "kv_heads, window",
+    )
     require(c["qk_norm"] or c["eps_qk"] == 0, "MODEL_INVALID", "eps_qk without q/k norms")
     _members(c["act_bits"], [*SITES, "head"], "act_bits")
-    require(all(_numbers(c["act_bits"][site], c["layers"]) for site in SITES) and _number(c["act_bits"]["head"]), "MALFORMED", "act_bits")
+    require(
+        all(_numbers(c["act_bits"][site], c["layers"]) for site in SITES)
+        and _number(c["act_bits"]["head"]),
+        "MALFORMED",
+        "act_bits",
+    )
     _members(c["exponents"], exponent_names(c), "exponents")
-    require(_numbers(c["eos_ids"]) and _numbers(list(c["exponents"].values())), "MALFORMED", "lists")
+    require(
+        _numbers(c["eos_ids"]) and _numbers(list(c["exponents"].values())), "MALFORMED", "lists"
+    )
     bits = sum((c["act_bits"][site] for site in SITES), []) + [c["act_bits"]["head"]]
     require(all(b in (8, 16) for b in bits), "MODEL_INVALID", "act_bits")
-    require(all(0 <= e <= (40 if name.endswith("_norm") else 33) for name, e in c["exponents"].items()), "MODEL_INVALID", "exponents")
+    require(
+        all(0 <= e <= (40 if name.endswith("_norm") else 33) for name, e in c["exponents"].items()),
+        "MODEL_INVALID",
+        "exponents",
+    )
     require(c["exponents"]["embed"] >= c["residual_frac_bits"], "MODEL_INVALID", "e_E")
     eos = c["eos_ids"]
-    require(len(eos) <= 16 and all(0 <= i < c["vocabulary"] for i in eos), "MODEL_INVALID", "eos_ids")
+    require(
+        len(eos) <= 16 and all(0 <= i < c["vocabulary"] for i in eos), "MODEL_INVALID", "eos_ids"
+    )
     require(all(a < b for a, b in zip(eos, eos[1:])), "MODEL_INVALID", "eos_ids ascend")
     return c
 
@@ -176,24 +254,39 @@ def _read_header(data):
     n = int.from_bytes(data[:8], "little")
     require(n <= MAX_HEADER, "LIMIT_EXCEEDED", "header")
     require(8 + n <= len(data), "MALFORMED", "header beyond the file")
-    text = data[8:8 + n].rstrip(b" ")
+    text = data[8 : 8 + n].rstrip(b" ")
     top = read_canonical(text)
     require(n - len(text) == -(8 + len(text)) % 8, "NOT_CANONICAL", "padding")
-    return top, data[8 + n:]
+    return top, data[8 + n :]
 
 
 def _read_tensors(entries, wanted, data):
-    require(sorted(entries) == sorted(name for name, _, _ in wanted), "MALFORMED", "names of tensors")
+    require(
+        sorted(entries) == sorted(name for name, _, _ in wanted), "MALFORMED", "names of tensors"
+    )
     at, tensors = 0, {}
     for name, dtype, shape in wanted:
         entry, type_name = entries[name], DTYPES[dtype]
         _members(entry, ("data_offsets", "dtype", "shape"), name)
-        require(entry["dtype"] == dtype and _numbers(entry["shape"]) and entry["shape"] == shape, "MALFORMED", f"shape of {name}")
+        require(
+            entry["dtype"] == dtype and _numbers(entry["shape"]) and entry["shape"] == shape,
+            "MALFORMED",
+            f"shape of {name}",
+        )
         width, signed = INTEGERS[type_name]
         count = shape[0] * (shape[1] if len(shape) == 2 else 1)
         end = at + width * count
-        require(_numbers(entry["data_offsets"]) and entry["data_offsets"] == [at, end] and end <= len(data), "MALFORMED", f"place of {name}")
-        values = [int.from_bytes(data[i:i + width], "little", signed=signed) for i in range(at, end, width)]
+        require(
+            _numbers(entry["data_offsets"])
+            and entry["data_offsets"] == [at, end]
+            and end <= len(data),
+            "MALFORMED",
+            f"place of {name}",
+        )
+        values = [
+            int.from_bytes(data[i : i + width], "little", signed=signed)
+            for i in range(at, end, width)
+        ]
         tensors[name] = Tensor(dtype, shape, values)
         at = end
     require(at == len(data), "MALFORMED", "bytes after the last tensor")
@@ -218,8 +311,16 @@ def read(data):
     require(isinstance(top, dict) and "__metadata__" in top, "MALFORMED", "no __metadata__")
     metadata = top.pop("__metadata__")
     _members(metadata, METADATA, "__metadata__")
-    require(all(isinstance(v, str) for v in metadata.values()) and metadata["otr.format"] == FORMAT, "MALFORMED", "metadata")
-    require(len(metadata["otr.template"].encode("utf-8")) <= MAX_TEMPLATE, "LIMIT_EXCEEDED", "otr.template")
+    require(
+        all(isinstance(v, str) for v in metadata.values()) and metadata["otr.format"] == FORMAT,
+        "MALFORMED",
+        "metadata",
+    )
+    require(
+        len(metadata["otr.template"].encode("utf-8")) <= MAX_TEMPLATE,
+        "LIMIT_EXCEEDED",
+        "otr.template",
+    )
     config = read_config(metadata["otr.config"])
     last = top.get("tokens.bytes")
     good = isinstance(last, dict) and _numbers(last.get("shape"), 1) and last["shape"][0] >= 1
@@ -231,7 +332,11 @@ def read(data):
     require(tensors["numbers"].values == numbers(config), "MODEL_INVALID", "numbers")
     offsets = tensors["tokens.offsets"].values
     ascending = all(a <= b for a, b in zip(offsets, offsets[1:]))
-    require(ascending and offsets[0] == 0 and offsets[-1] == last["shape"][0], "MODEL_INVALID", "tokens.offsets")
+    require(
+        ascending and offsets[0] == 0 and offsets[-1] == last["shape"][0],
+        "MODEL_INVALID",
+        "tokens.offsets",
+    )
     return Model(config, metadata, tensors)
 
 
@@ -247,12 +352,19 @@ def roots_of_tensors(model):
 def documents(model):
     """MODEL-6: the hashes of configuration, tokeniser and template."""
     m = model.metadata
-    return [H(tag, m[name].encode("utf-8")) for tag, name in
-            (("OTR.conf", "otr.config"), ("OTR.toks", "otr.tokenizer"), ("OTR.tmpl", "otr.template"))]
+    return [
+        H(tag, m[name].encode("utf-8"))
+        for tag, name in (
+            ("OTR.conf", "otr.config"),
+            ("OTR.toks", "otr.tokenizer"),
+            ("OTR.tmpl", "otr.template"),
+        )
+    ]
 
 
 @lru_cache(64)
 def model_root(model):
     """MODEL-6."""
-    return list_root(KIND["model"], documents(model) + [root for _, root in roots_of_tensors(model)])
-
+    return list_root(
+        KIND["model"], documents(model) + [root for _, root in roots_of_tensors(model)]
+    )

@@ -1,4 +1,5 @@
-"""Keccak-256 and secp256k1 ECDSA as Ethereum uses them (REQ-1, REQ-6). Not constant-time: the keys here are test keys."""
+"""Keccak-256 and secp256k1 ECDSA as Ethereum uses them (REQ-1, REQ-6). Not constant-time: the keys
+here are test keys."""
 
 import hashlib
 import hmac
@@ -38,7 +39,10 @@ def _keccak_f(a):
         for t in range(24):  # rho and pi
             x, y = y, (2 * x + 3 * y) % 5
             current, a[x + 5 * y] = a[x + 5 * y], _rotate(current, (t + 1) * (t + 2) // 2)
-        a = [a[i] ^ (~a[i - i % 5 + (i + 1) % 5] & a[i - i % 5 + (i + 2) % 5] & _MASK) for i in range(25)]
+        a = [
+            a[i] ^ (~a[i - i % 5 + (i + 1) % 5] & a[i - i % 5 + (i + 2) % 5] & _MASK)
+            for i in range(25)
+        ]
         a[0] ^= constant
     return a
 
@@ -51,17 +55,20 @@ def keccak256(data):
     state = [0] * 25
     for block in range(0, len(padded), 136):
         for i in range(17):
-            state[i] ^= int.from_bytes(padded[block + 8 * i:block + 8 * i + 8], "little")
+            state[i] ^= int.from_bytes(padded[block + 8 * i : block + 8 * i + 8], "little")
         state = _keccak_f(state)
     return b"".join(v.to_bytes(8, "little") for v in state[:4])
 
 
-# --- secp256k1: y^2 = x^3 + 7 over the field of p elements, generator G of prime order N ------------------------
+# --- secp256k1: y^2 = x^3 + 7 over the field of p elements, generator G of prime order N
+# ------------------------
 
 FIELD = 2**256 - 2**32 - 977
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-GENERATOR = (0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
-             0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8)
+GENERATOR = (
+    0x79BE667EF9DCBBAC55A06295CE870B07029BFCDB2DCE28D959F2815B16F81798,
+    0x483ADA7726A3C4655DA4FBFC0E1108A8FD17B448A68554199C47D08FFB10D4B8,
+)
 
 
 def _double(point):
@@ -99,7 +106,7 @@ def _multiply(k, point):
 
 def _affine(point):
     inverse = pow(point[2], -1, FIELD)
-    return point[0] * inverse ** 2 % FIELD, point[1] * inverse ** 3 % FIELD
+    return point[0] * inverse**2 % FIELD, point[1] * inverse**3 % FIELD
 
 
 def address_of_point(point):
@@ -112,7 +119,9 @@ def address(private_key):
 
 def _nonces(private_key, digest):
     """RFC 6979 with HMAC-SHA-256."""
-    material = private_key.to_bytes(32, "big") + (int.from_bytes(digest, "big") % ORDER).to_bytes(32, "big")
+    material = private_key.to_bytes(32, "big") + (int.from_bytes(digest, "big") % ORDER).to_bytes(
+        32, "big"
+    )
     v, k = b"\x01" * 32, bytes(32)
     for separator in (b"\x00", b"\x01"):
         k = hmac.new(k, v + separator + material, hashlib.sha256).digest()
@@ -147,7 +156,11 @@ def sign(private_key, digest):
 def recover(digest, signature, code):
     """REQ-6: the signer's address, or a Reject with `code`."""
     require(len(signature) == 65, code, "length")
-    r, s, v = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big"), signature[64]
+    r, s, v = (
+        int.from_bytes(signature[:32], "big"),
+        int.from_bytes(signature[32:64], "big"),
+        signature[64],
+    )
     require(1 <= r < ORDER and 1 <= s <= ORDER // 2 and v in (27, 28), code, "r, s or v")
     square = (pow(r, 3, FIELD) + 7) % FIELD
     y = pow(square, (FIELD + 1) // 4, FIELD)

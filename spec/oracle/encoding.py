@@ -3,10 +3,11 @@
 import hashlib
 
 CODES = (
-    "MALFORMED NOT_CANONICAL LIMIT_EXCEEDED SPEC_MISMATCH MODEL_INVALID MODEL_ROOT_MISMATCH REQUEST_INVALID "
-    "TASK_ID_MISMATCH PROMPT_ROOT_MISMATCH REQUEST_SIGNATURE REQUEST_HASH_MISMATCH COUNT_MISMATCH "
-    "CLAIM_SIGNATURE COUNTERSIGNATURE EVIDENCE_MISMATCH TEXT_MISMATCH FINISH_MISMATCH TOKEN_MISMATCH "
-    "OUT_OF_RANGE TRACE_ROOT_MISMATCH PATH_INVALID STEP_MISMATCH TOKEN_PATH_MISMATCH"
+    "MALFORMED NOT_CANONICAL LIMIT_EXCEEDED SPEC_MISMATCH MODEL_INVALID MODEL_ROOT_MISMATCH "
+    "REQUEST_INVALID TASK_ID_MISMATCH PROMPT_ROOT_MISMATCH REQUEST_SIGNATURE "
+    "REQUEST_HASH_MISMATCH "
+    "COUNT_MISMATCH CLAIM_SIGNATURE COUNTERSIGNATURE EVIDENCE_MISMATCH TEXT_MISMATCH FINISH_MISMATCH "
+    "TOKEN_MISMATCH OUT_OF_RANGE TRACE_ROOT_MISMATCH PATH_INVALID STEP_MISMATCH TOKEN_PATH_MISMATCH"
 ).split()  # REJ-1: number = index + 1
 
 
@@ -25,8 +26,16 @@ def require(condition, code, why=""):
 
 
 # ENC-1: width in bytes and signedness of the integer types, by SPEC name.
-INTEGERS = {"i8": (1, True), "u8": (1, False), "i16": (2, True), "u16": (2, False), "i32": (4, True),
-            "u32": (4, False), "i64": (8, True), "u64": (8, False)}
+INTEGERS = {
+    "i8": (1, True),
+    "u8": (1, False),
+    "i16": (2, True),
+    "u16": (2, False),
+    "i32": (4, True),
+    "u32": (4, False),
+    "i64": (8, True),
+    "u64": (8, False),
+}
 
 
 def integer(type_name, value):
@@ -52,7 +61,9 @@ def hexa(data):
 def unhex(text, size, code="MALFORMED"):
     """ENC-3, `size` bytes exactly."""
     good = isinstance(text, str) and len(text) == 2 + 2 * size and text.startswith("0x")
-    require(good and all(c in "0123456789abcdef" for c in text[2:]), code, f"not {size} bytes: {text!r}")
+    require(
+        good and all(c in "0123456789abcdef" for c in text[2:]), code, f"not {size} bytes: {text!r}"
+    )
     return bytes.fromhex(text[2:])
 
 
@@ -61,14 +72,27 @@ def utf8_lossy(data):
     return data.decode("utf-8", "replace")
 
 
-# --- ENC-4, canonical JSON ---------------------------------------------------------------------------------
+# --- ENC-4, canonical JSON
+# ---------------------------------------------------------------------------------
 
-_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPES = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+}
 MAX_NESTING = 64
 
 
 def _quoted(text):
-    return '"' + "".join(_ESCAPES.get(c) or (f"\\u{ord(c):04x}" if ord(c) < 0x20 else c) for c in text) + '"'
+    return (
+        '"'
+        + "".join(_ESCAPES.get(c) or (f"\\u{ord(c):04x}" if ord(c) < 0x20 else c) for c in text)
+        + '"'
+    )
 
 
 def _canonical(value):
@@ -90,21 +114,30 @@ def canonical_json(value):
 
 
 class _Parser:
-    """Reads canonical JSON. Text that is JSON in another spelling, or breaks a limit that ENC-4 names, is
+    """Reads canonical JSON. Text that is JSON in another spelling, or breaks a limit that ENC-4
+    names, is
     NOT_CANONICAL; text that is no JSON at all is MALFORMED."""
 
     def __init__(self, text):
         self.text, self.at = text, 0
 
     def peek(self):
-        return self.text[self.at:self.at + 1]
+        return self.text[self.at : self.at + 1]
 
     def take(self, literal):
-        require(self.text.startswith(literal, self.at), "MALFORMED", f"expected {literal!r} at {self.at}")
+        require(
+            self.text.startswith(literal, self.at),
+            "MALFORMED",
+            f"expected {literal!r} at {self.at}",
+        )
         self.at += len(literal)
 
     def no_space(self):
-        require(self.peek() == "" or self.peek() not in " \t\r\n", "NOT_CANONICAL", f"white space at {self.at}")
+        require(
+            self.peek() == "" or self.peek() not in " \t\r\n",
+            "NOT_CANONICAL",
+            f"white space at {self.at}",
+        )
 
     def value(self, depth):
         self.no_space()
@@ -161,10 +194,14 @@ class _Parser:
         start = self.at
         while self.peek() != "" and self.peek() in "+-.eE0123456789":
             self.at += 1
-        text = self.text[start:self.at]
+        text = self.text[start : self.at]
         digits = text[1:] if text.startswith("-") else text
         plain = digits.isdigit() and (digits[0] != "0" or text == "0")
-        require(plain and len(text) <= 20 and -(2**63) <= int(text) < 2**64, "NOT_CANONICAL", f"number {text}")
+        require(
+            plain and len(text) <= 20 and -(2**63) <= int(text) < 2**64,
+            "NOT_CANONICAL",
+            f"number {text}",
+        )
         return int(text)
 
     def string(self):
@@ -179,17 +216,25 @@ class _Parser:
         return "".join(out)
 
     def escape(self):
-        kind = self.text[self.at + 1:self.at + 2]
+        kind = self.text[self.at + 1 : self.at + 2]
         if kind == "u":
-            digits = self.text[self.at + 2:self.at + 6]
-            require(len(digits) == 4 and all(d in "0123456789abcdefABCDEF" for d in digits), "MALFORMED", "escape")
+            digits = self.text[self.at + 2 : self.at + 6]
+            require(
+                len(digits) == 4 and all(d in "0123456789abcdefABCDEF" for d in digits),
+                "MALFORMED",
+                "escape",
+            )
             length, char = 6, chr(int(digits, 16))
         else:
             char = {v[1]: k for k, v in _ESCAPES.items()}.get(kind)
             require(char is not None or kind == "/", "MALFORMED", f"escape at {self.at}")
             length = 2
-        spelled = self.text[self.at:self.at + length]
-        require(char is not None and _quoted(char)[1:-1] == spelled, "NOT_CANONICAL", f"escape {spelled}")
+        spelled = self.text[self.at : self.at + length]
+        require(
+            char is not None and _quoted(char)[1:-1] == spelled,
+            "NOT_CANONICAL",
+            f"escape {spelled}",
+        )
         self.at += length
         return char
 

@@ -1,6 +1,8 @@
-"""SPEC chapter 8 (PROG): the program of a position, with all its micro-tensors, and a whole execution.
+"""SPEC chapter 8 (PROG): the program of a position, with all its micro-tensors, and a whole
+execution.
 
-A micro-tensor is (rows, cols, values); a micro-trace is a dictionary from tensor number to micro-tensor.
+A micro-tensor is (rows, cols, values); a micro-trace is a dictionary from tensor number to micro-
+tensor.
 """
 
 from dataclasses import dataclass, field
@@ -14,13 +16,42 @@ CHUNK, BLOCK = 4096, 1024
 
 # PROG-7: tensor numbers and the range of their elements, both ends included.
 RANGES = [
-    ([0, 1, 2, 51, 52, 73, 74, 50, 72, 83, 33], -(2**31 - 1), 2**31 - 1), ([3, 53, 75], 0, 9), ([4, 54, 76], 0, 2**58), ([5, 55, 77, 16, 18], 0, 2**61),
-    ([6, 7, 56, 57, 78, 79], -(2**62), 2**62), ([8, 58, 80], -64, 20), ([47, 69], -64, 30), ([9, 48, 59, 70, 81], -32639, 32639),
-    ([10, 12, 14, 49, 60, 65, 71, 82], -(2**33), 2**33), ([11, 13, 17, 19], -(2**23 - 1), 2**23 - 1), ([15, 29, 30], -(2**50), 2**50), ([20], -(2**15), 2**15),
-    ([21, 22, 25, 26], -(2**39), 2**39), ([23, 27], 4, 30), ([24, 28], -4095, 4095), ([31], -30, 30), ([32], -127, 127), ([34, 38], -(2**23), 2**23),
-    ([35, 39], -(2**23 + 30), 2**23 + 30), ([36], 0, 2**22), ([37], -(2**29), 2**29), ([40], 2**37, 2**55), ([41], 7, 2**16), ([42], -(2**62), 2**62), ([43], 0, 43),
-    ([44, 45, 46], -(2**35), 2**35), ([61, 62, 63], -(2**48), 2**48), ([64], 0, 15), ([66, 67, 68], -(2**63 - 1), 2**63 - 1), ([84, 85], -(2**33), 2**33),
-    ([86, 89], 0, 2**42 - 1), ([87], 0, 4096), ([88, 90], 0, 2**40), ([91], -(2**62), 2**62), ([92, 93], 0, 2**18 - 1)]
+    ([0, 1, 2, 51, 52, 73, 74, 50, 72, 83, 33], -(2**31 - 1), 2**31 - 1),
+    ([3, 53, 75], 0, 9),
+    ([4, 54, 76], 0, 2**58),
+    ([5, 55, 77, 16, 18], 0, 2**61),
+    ([6, 7, 56, 57, 78, 79], -(2**62), 2**62),
+    ([8, 58, 80], -64, 20),
+    ([47, 69], -64, 30),
+    ([9, 48, 59, 70, 81], -32639, 32639),
+    ([10, 12, 14, 49, 60, 65, 71, 82], -(2**33), 2**33),
+    ([11, 13, 17, 19], -(2**23 - 1), 2**23 - 1),
+    ([15, 29, 30], -(2**50), 2**50),
+    ([20], -(2**15), 2**15),
+    ([21, 22, 25, 26], -(2**39), 2**39),
+    ([23, 27], 4, 30),
+    ([24, 28], -4095, 4095),
+    ([31], -30, 30),
+    ([32], -127, 127),
+    ([34, 38], -(2**23), 2**23),
+    ([35, 39], -(2**23 + 30), 2**23 + 30),
+    ([36], 0, 2**22),
+    ([37], -(2**29), 2**29),
+    ([40], 2**37, 2**55),
+    ([41], 7, 2**16),
+    ([42], -(2**62), 2**62),
+    ([43], 0, 43),
+    ([44, 45, 46], -(2**35), 2**35),
+    ([61, 62, 63], -(2**48), 2**48),
+    ([64], 0, 15),
+    ([66, 67, 68], -(2**63 - 1), 2**63 - 1),
+    ([84, 85], -(2**33), 2**33),
+    ([86, 89], 0, 2**42 - 1),
+    ([87], 0, 4096),
+    ([88, 90], 0, 2**40),
+    ([91], -(2**62), 2**62),
+    ([92, 93], 0, 2**18 - 1),
+]
 RANGE = {number: (low, high) for numbers, low, high in RANGES for number in numbers}
 assert sorted(RANGE) == list(range(94))
 
@@ -28,11 +59,15 @@ assert sorted(RANGE) == list(range(94))
 def type_of(number):
     """PROG-5: the first type that holds the tensor's range."""
     low, high = RANGE[number]
-    return next(f"i{bits}" for bits in (8, 16, 32, 64) if -(2**(bits - 1)) <= low and high < 2**(bits - 1))
+    return next(
+        f"i{bits}"
+        for bits in (8, 16, 32, 64)
+        if -(2 ** (bits - 1)) <= low and high < 2 ** (bits - 1)
+    )
 
 
 def blocks(values, size):
-    return [values[i:i + size] for i in range(0, len(values), size)]
+    return [values[i : i + size] for i in range(0, len(values), size)]
 
 
 class MicroTrace(dict):
@@ -63,8 +98,10 @@ class MicroTrace(dict):
 
     def roots(self):
         """PROG-5: the roots of the tensors present, in order."""
-        return [tensor_root(KIND["micro-tensor"], type_of(number), rows, cols, values)
-                for number, (rows, cols, values) in sorted(self.items())]
+        return [
+            tensor_root(KIND["micro-tensor"], type_of(number), rows, cols, values)
+            for number, (rows, cols, values) in sorted(self.items())
+        ]
 
     def root(self):
         """PROG-5."""
@@ -79,12 +116,21 @@ class Layer:
         for name in ("wq", "wk", "wv", "wo", "w_gate", "w_up", "w_down"):
             setattr(self, name, model.matrix(at + name))
         self.attn_norm, self.mlp_norm = model.gain(at + "attn_norm"), model.gain(at + "mlp_norm")
-        self.q_bias, self.k_bias, self.o_bias = (model.bias(at + name) for name in ("wq", "wk", "wo"))
+        self.q_bias, self.k_bias, self.o_bias = (
+            model.bias(at + name) for name in ("wq", "wk", "wo")
+        )
         normed = model.config["qk_norm"]
-        self.q_norm, self.k_norm = (model.gain(at + name) if normed else None for name in ("q_norm", "k_norm"))
-        self.bounds = {site: ops.bound(model.config["act_bits"][site][number]) for site in ("attn", "o", "mlp", "down")}
+        self.q_norm, self.k_norm = (
+            model.gain(at + name) if normed else None for name in ("q_norm", "k_norm")
+        )
+        self.bounds = {
+            site: ops.bound(model.config["act_bits"][site][number])
+            for site in ("attn", "o", "mlp", "down")
+        }
         heads = range(model.config["kv_heads"])
-        self.k_rows, self.v_rows = [[] for _ in heads], [[] for _ in heads]  # [head][position] = (row, exponent)
+        self.k_rows, self.v_rows = [[] for _ in heads], [
+            [] for _ in heads
+        ]  # [head][position] = (row, exponent)
         self.residual_rows = []
 
 
@@ -105,7 +151,9 @@ class Machine:
         assert len(heads) == count
         if norm is None:
             return heads
-        pairs = [ops.head_norm(head, norm, self.c["eps_qk"], self.c["qk_frac_bits"]) for head in heads]
+        pairs = [
+            ops.head_norm(head, norm, self.c["eps_qk"], self.c["qk_frac_bits"]) for head in heads
+        ]
         micro.put(root_number, [v for root, _ in pairs for v in root], count)
         micro.put(root_number + 1, [v for _, head in pairs for v in head])
         return [head for _, head in pairs]
@@ -159,14 +207,22 @@ class Machine:
             tiles = []
             for T in range(first, first + count):
                 us = range(max(lo, T * tile), min(t + 1, (T + 1) * tile))
-                tiles.append(ops.attention_tile([z[u] for u in us], [v[u][0] for u in us], [v[u][1] for u in us]))
+                tiles.append(
+                    ops.attention_tile(
+                        [z[u] for u in us], [v[u][0] for u in us], [v[u][1] for u in us]
+                    )
+                )
             tiles_all.append(tiles)
             outs.append(ops.attention_head(tiles))
         H = c["heads"]
         micro.put(33, z_all, H)
         for i in range(3):
             micro.put(34 + i, [one[i] for tiles in tiles_all for one in tiles], H)
-        micro.put(37, [one[3][j] for tiles in tiles_all for j in range(c["head_dim"]) for one in tiles], H * c["head_dim"])
+        micro.put(
+            37,
+            [one[3][j] for tiles in tiles_all for j in range(c["head_dim"]) for one in tiles],
+            H * c["head_dim"],
+        )
         micro.put(38, [o.M for o in outs])
         micro.put(39, [o.X for o in outs])
         micro.put(40, [o.S for o in outs])
@@ -224,7 +280,9 @@ class Machine:
     def head_program(self, t, tokens, n_prompt, sampling):
         """PROG-3: (micro-trace, token of position t + 1)."""
         micro, x = MicroTrace(), self.layers[-1].residual_rows[t]
-        norm = ops.norm_row(x, self.final_norm, self.c["eps"], ops.bound(self.c["act_bits"]["head"]))
+        norm = ops.norm_row(
+            x, self.final_norm, self.c["eps"], ops.bound(self.c["act_bits"]["head"])
+        )
         micro.put_norm(73, x, norm)
         micro.put_parts(82, self.head, norm.a)
         logits = ops.logits(self.head, norm.a, norm.exponent)
@@ -239,7 +297,9 @@ class Machine:
             value, kept = self._put_filters(micro, choice, ids, sampling)
         best, best_id = [], []
         for chunk in ids:
-            winner = min((j for j in chunk if j in kept), key=lambda j: (-value[j], j), default=None)
+            winner = min(
+                (j for j in chunk if j in kept), key=lambda j: (-value[j], j), default=None
+            )
             best.append(-(2**62) if winner is None else value[winner])
             best_id.append(0 if winner is None else winner)
         micro.put(91, best)
@@ -249,8 +309,10 @@ class Machine:
 
     def _put_filters(self, micro, choice, ids, sampling):
         """Tensors 86 ... 90 (PROG-3, PROG-6): (noise - Delta by id, the kept ids)."""
+
         def packed(key):
             return key[0] * 2**18 + key[1]
+
         delta = {j: d for d, j in choice.keys}
         k_cut = packed(choice.keys[choice.k_kept - 1]) if sampling.top_k else 2**42 - 1
         p_cut = packed(choice.keys[choice.p_kept - 1]) if sampling.top_p != 65536 else k_cut
@@ -259,13 +321,17 @@ class Machine:
             below = [[j for j in chunk if packed((delta[j], j)) <= cut] for chunk in ids]
             if number == 86:
                 micro.put(87, [len(chunk) for chunk in below])
-            micro.put(number + (2 if number == 86 else 1), [sum(samp.mass(delta[j]) for j in chunk) for chunk in below])
+            micro.put(
+                number + (2 if number == 86 else 1),
+                [sum(samp.mass(delta[j]) for j in chunk) for chunk in below],
+            )
         return {j: choice.noise[j] - d for j, d in delta.items()}, set(choice.kept)
 
 
 @dataclass
 class Execution:
     """The tokens, and the machine that holds the rows of the trace."""
+
     machine: Machine
     tokens: list
     n_prompt: int
@@ -276,7 +342,7 @@ class Execution:
 
     @property
     def output(self):
-        return self.tokens[self.n_prompt:]
+        return self.tokens[self.n_prompt :]
 
 
 class OutOfRange(Reject):
@@ -288,7 +354,8 @@ class OutOfRange(Reject):
 
 
 def run(model, prompt, sampling, stop=(), max_tokens=1, forced=None, wanted=(), on_token=None):
-    """PROG-1. Chooses tokens until SAMP-10 ends the answer, or follows the ids of `forced` to their end and tells on_token(chosen, forced)."""
+    """PROG-1. Chooses tokens until SAMP-10 ends the answer, or follows the ids of `forced` to their
+    end and tells on_token(chosen, forced)."""
     machine, token_bytes = Machine(model), model.token_bytes()
     e = Execution(machine, list(prompt), len(prompt), sampling)
     t = 0
@@ -313,7 +380,15 @@ def run(model, prompt, sampling, stop=(), max_tokens=1, forced=None, wanted=(), 
             e.tokens.append(token if forced is None else forced[len(e.output)])
             if on_token:
                 on_token(token, e.tokens[-1])
-            e.finish_reason = samp.finish(e.output, token_bytes, e.n_prompt, model.config["eos_ids"], stop, max_tokens, model.config["context"])
+            e.finish_reason = samp.finish(
+                e.output,
+                token_bytes,
+                e.n_prompt,
+                model.config["eos_ids"],
+                stop,
+                max_tokens,
+                model.config["context"],
+            )
             if len(e.output) == len(forced) if forced is not None else e.finish_reason:
                 return e
         t += 1

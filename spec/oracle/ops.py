@@ -1,6 +1,7 @@
 """SPEC chapter 6 (OP). Real meanings stand in the SPEC; here only integers.
 
-A row is a list of integers; its exponent travels beside it. Every function returns what the micro-trace needs.
+A row is a list of integers; its exponent travels beside it. Every function returns what the micro-
+trace needs.
 """
 
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ BOUND_31 = 2**31 - 1
 @dataclass
 class Matrix:
     """Rows of i8, one u16 scale for each row, one exponent: w[n][k] * m[n] * 2^-e."""
+
     w: list
     m: list
     e: int
@@ -40,7 +42,7 @@ def in_range(value, low, high, what):
 
 def parts(w_row, a):
     """OP-1: the partial sums over blocks of 2048."""
-    return [sum(map(mul, w_row[p:p + PART], a[p:p + PART])) for p in range(0, len(a), PART)]
+    return [sum(map(mul, w_row[p : p + PART], a[p : p + PART])) for p in range(0, len(a), PART)]
 
 
 def acc(w_row, a):
@@ -62,6 +64,7 @@ def embed(E, token, F_x):
 @dataclass
 class NormRow:
     """OP-4 with all that lies between."""
+
     s: int
     x: list
     N: int
@@ -90,14 +93,18 @@ def head_norm(y, gain, eps_q, F_q):
     """OP-5: ((N, k, t, R), y')."""
     N = max(1, sum(v * v for v in y) + eps_q)
     k, t, R = reciprocal_root(N)
-    return (N, k, t, R), [in_range(rsh(v * g * R, gain.e + 46 - k - F_q), -BOUND_23, BOUND_23, "OP-5")
-                          for v, g in zip(y, gain.g)]
+    return (N, k, t, R), [
+        in_range(rsh(v * g * R, gain.e + 46 - k - F_q), -BOUND_23, BOUND_23, "OP-5")
+        for v, g in zip(y, gain.g)
+    ]
 
 
 def project(w, bias, a, f, F_q):
     """OP-6 before the head norm."""
-    return [in_range(linear(w, n, a, f, F_q) + (bias[n] if bias else 0), -BOUND_23, BOUND_23, "OP-6")
-            for n in range(len(w.w))]
+    return [
+        in_range(linear(w, n, a, f, F_q) + (bias[n] if bias else 0), -BOUND_23, BOUND_23, "OP-6")
+        for n in range(len(w.w))
+    ]
 
 
 def rotate(y, t, steps):
@@ -173,7 +180,10 @@ def attention_head(tiles):
     """OP-12 over the tiles (M, X, S, A)."""
     M, X = max(tile[0] for tile in tiles), max(tile[1] for tile in tiles)
     S = sum(tile[2] << (23 - (M - tile[0])) for tile in tiles if M - tile[0] <= 23)
-    A = [sum(tile[3][j] << (23 - (X - tile[1])) for tile in tiles if X - tile[1] <= 23) for j in range(len(tiles[0][3]))]
+    A = [
+        sum(tile[3][j] << (23 - (X - tile[1])) for tile in tiles if X - tile[1] <= 23)
+        for j in range(len(tiles[0][3]))
+    ]
     b = bitlen(S) - 31
     R = 2**46 // (S >> b)
     s = 0
@@ -190,8 +200,12 @@ def attention_row(heads, bound):
 
 def residual(x, w, bias, a, f, F_x):
     """OP-14."""
-    return [in_range(x[n] + linear(w, n, a, f, F_x) + (bias[n] if bias else 0), -BOUND_31, BOUND_31, "OP-14")
-            for n in range(len(x))]
+    return [
+        in_range(
+            x[n] + linear(w, n, a, f, F_x) + (bias[n] if bias else 0), -BOUND_31, BOUND_31, "OP-14"
+        )
+        for n in range(len(x))
+    ]
 
 
 def gate_row(v, exponent):
@@ -213,7 +227,10 @@ def feed_forward_row(v, exponent, bound):
 
 def logits(w_head, a, f):
     """OP-17."""
-    return [in_range(linear(w_head, j, a, f, 16), -BOUND_31, BOUND_31, "OP-17") for j in range(len(w_head.w))]
+    return [
+        in_range(linear(w_head, j, a, f, 16), -BOUND_31, BOUND_31, "OP-17")
+        for j in range(len(w_head.w))
+    ]
 
 
 def bound(act_bits):

@@ -1,4 +1,5 @@
-"""Deterministic test data: the SHA-256 counter stream H("OTR.rand", label, u64 counter), read as u64 words."""
+"""Deterministic test data: the SHA-256 counter stream H("OTR.rand", label, u64 counter), read as
+u64 words."""
 
 from oracle.encoding import H, integer
 
@@ -10,7 +11,7 @@ class Prng:
     def word(self):
         if not self.words:
             block = H("OTR.rand", self.label, integer("u64", self.counter))
-            self.words = [int.from_bytes(block[i:i + 8], "little") for i in (24, 16, 8, 0)]
+            self.words = [int.from_bytes(block[i : i + 8], "little") for i in (24, 16, 8, 0)]
             self.counter += 1
         return self.words.pop()
 

@@ -1,18 +1,46 @@
 """SPEC chapters 11 (REQ) and 12 (CLAIM): the signed words.
 
-A request is a dictionary with the names of REQ-2 in the receipt's spelling: task_id, model_root, prompt_root (bytes), prompt_count, max_tokens,
-sampling (a Sampling), stop (list of str), price, mode, deadline. A claim likewise with those of CLAIM-1.
+A request is a dictionary with the names of REQ-2 in the receipt's spelling: task_id, model_root,
+prompt_root (bytes), prompt_count, max_tokens,
+sampling (a Sampling), stop (list of str), price, mode, deadline. A claim likewise with those of
+CLAIM-1.
 """
 
 from oracle.curve import keccak256
 from oracle.encoding import H, integer, require
 from oracle.trace import token_root
 
-SAMPLING = (("uint32", "invT"), ("uint32", "topK"), ("uint32", "topP"), ("uint32", "minP"), ("int32", "presence"), ("int32", "frequency"), ("bytes32", "seed"))
-REQUEST = (("bytes32", "taskId"), ("bytes32", "modelRoot"), ("bytes32", "promptRoot"), ("uint32", "promptCount"), ("uint32", "maxTokens"),
-           ("Sampling", "sampling"), ("string[]", "stop"), ("uint256", "price"), ("uint8", "mode"), ("uint64", "deadline"))
-CLAIM = (("bytes32", "requestHash"), ("bytes32", "traceRoot"), ("uint32", "promptCount"), ("uint32", "outCount"), ("uint8", "finishReason"),
-         ("bytes32", "session"), ("uint64", "checkpoint"), ("bytes32", "checkpointHash"))
+SAMPLING = (
+    ("uint32", "invT"),
+    ("uint32", "topK"),
+    ("uint32", "topP"),
+    ("uint32", "minP"),
+    ("int32", "presence"),
+    ("int32", "frequency"),
+    ("bytes32", "seed"),
+)
+REQUEST = (
+    ("bytes32", "taskId"),
+    ("bytes32", "modelRoot"),
+    ("bytes32", "promptRoot"),
+    ("uint32", "promptCount"),
+    ("uint32", "maxTokens"),
+    ("Sampling", "sampling"),
+    ("string[]", "stop"),
+    ("uint256", "price"),
+    ("uint8", "mode"),
+    ("uint64", "deadline"),
+)
+CLAIM = (
+    ("bytes32", "requestHash"),
+    ("bytes32", "traceRoot"),
+    ("uint32", "promptCount"),
+    ("uint32", "outCount"),
+    ("uint8", "finishReason"),
+    ("bytes32", "session"),
+    ("uint64", "checkpoint"),
+    ("bytes32", "checkpointHash"),
+)
 COUNTERSIGNATURE = (("bytes32", "claimHash"),)
 DOMAIN = (("string", "name"), ("string", "version"), ("bytes32", "salt"))
 
@@ -45,7 +73,10 @@ def _word(type_name, value):
 
 def hash_struct(type_text, members, values):
     assert len(members) == len(values)
-    return keccak256(keccak256(type_text.encode("ascii")) + b"".join(_word(t, v) for (t, _), v in zip(members, values)))
+    return keccak256(
+        keccak256(type_text.encode("ascii"))
+        + b"".join(_word(t, v) for (t, _), v in zip(members, values))
+    )
 
 
 def domain_separator(ledger):
@@ -59,19 +90,52 @@ def digest(ledger, struct_hash):
 
 
 def sampling_hash(s):
-    return hash_struct(SAMPLING_TYPE, SAMPLING, [s.inv_t, s.top_k, s.top_p, s.min_p, s.presence, s.frequency, s.seed])
+    return hash_struct(
+        SAMPLING_TYPE,
+        SAMPLING,
+        [s.inv_t, s.top_k, s.top_p, s.min_p, s.presence, s.frequency, s.seed],
+    )
 
 
 def request_struct_hash(r):
     """REQ-2."""
-    return hash_struct(REQUEST_TYPE, REQUEST, [r["task_id"], r["model_root"], r["prompt_root"], r["prompt_count"], r["max_tokens"],
-                                               sampling_hash(r["sampling"]), r["stop"], r["price"], r["mode"], r["deadline"]])
+    return hash_struct(
+        REQUEST_TYPE,
+        REQUEST,
+        [
+            r["task_id"],
+            r["model_root"],
+            r["prompt_root"],
+            r["prompt_count"],
+            r["max_tokens"],
+            sampling_hash(r["sampling"]),
+            r["stop"],
+            r["price"],
+            r["mode"],
+            r["deadline"],
+        ],
+    )
 
 
 def claim_struct_hash(c):
     """CLAIM-1."""
-    return hash_struct(CLAIM_TYPE, CLAIM, [c[name] for name in ("request_hash", "trace_root", "prompt_count", "out_count", "finish_reason",
-                                                                "session", "checkpoint", "checkpoint_hash")])
+    return hash_struct(
+        CLAIM_TYPE,
+        CLAIM,
+        [
+            c[name]
+            for name in (
+                "request_hash",
+                "trace_root",
+                "prompt_count",
+                "out_count",
+                "finish_reason",
+                "session",
+                "checkpoint",
+                "checkpoint_hash",
+            )
+        ],
+    )
 
 
 def countersignature_struct_hash(claim_digest):
@@ -91,15 +155,31 @@ prompt_root = token_root  # REQ-4
 def check_request(r):
     """REQ-5, the ranges that need no model."""
     s = r["sampling"]
-    good = (1 <= r["prompt_count"] and 1 <= r["max_tokens"] and r["mode"] == 0 and 0 <= s.inv_t <= 2**24 and 1 <= s.top_p <= 65536
-            and 0 <= s.min_p <= 65536 and abs(s.presence) <= 2**20 and abs(s.frequency) <= 2**20)
+    good = (
+        1 <= r["prompt_count"]
+        and 1 <= r["max_tokens"]
+        and r["mode"] == 0
+        and 0 <= s.inv_t <= 2**24
+        and 1 <= s.top_p <= 65536
+        and 0 <= s.min_p <= 65536
+        and abs(s.presence) <= 2**20
+        and abs(s.frequency) <= 2**20
+    )
     require(good, "REQUEST_INVALID", "a number")
     stop = [text.encode("utf-8") for text in r["stop"]]
-    require(len(stop) <= 4 and all(1 <= len(text) <= 64 for text in stop), "REQUEST_INVALID", "stop strings")
+    require(
+        len(stop) <= 4 and all(1 <= len(text) <= 64 for text in stop),
+        "REQUEST_INVALID",
+        "stop strings",
+    )
     require(all(a < b for a, b in zip(stop, stop[1:])), "REQUEST_INVALID", "stop strings ascend")
 
 
 def check_request_for_model(r, prompt_ids, context, vocabulary):
     """REQ-5, the ranges that need the model."""
-    good = r["prompt_count"] < context and r["max_tokens"] <= context and r["sampling"].top_k <= vocabulary
+    good = (
+        r["prompt_count"] < context
+        and r["max_tokens"] <= context
+        and r["sampling"].top_k <= vocabulary
+    )
     require(good and all(j < vocabulary for j in prompt_ids), "REQUEST_INVALID", "with the model")

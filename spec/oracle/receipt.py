@@ -12,24 +12,65 @@ MAX_BYTES = 16 << 20
 FORMAT = "otr-receipt/1"
 EVIDENCE = "software-key"
 
-# RCPT-1: member -> its form. "u32" ... are JSON integers of that type, "decimal 64" ... decimal strings, "bytes 20" ... hexadecimal strings.
+# RCPT-1: member -> its form. "u32" ... are JSON integers of that type, "decimal 64" ... decimal
+# strings, "bytes 20" ... hexadecimal strings.
 HASH, SIGNATURE, ADDRESS = "bytes 32", "bytes 65", "bytes 20"
-SAMPLING = {"frequency": "i32", "inv_t": "u32", "min_p": "u32", "presence": "i32", "seed": HASH, "top_k": "u32", "top_p": "u32"}
+SAMPLING = {
+    "frequency": "i32",
+    "inv_t": "u32",
+    "min_p": "u32",
+    "presence": "i32",
+    "seed": HASH,
+    "top_k": "u32",
+    "top_p": "u32",
+}
 FORM = {
-    "claim": {"checkpoint": "decimal 64", "checkpoint_hash": HASH, "finish_reason": "u8", "out_count": "u32", "prompt_count": "u32", "request_hash": HASH,
-              "session": HASH, "signature": SIGNATURE, "signer": ADDRESS, "trace_root": HASH},
+    "claim": {
+        "checkpoint": "decimal 64",
+        "checkpoint_hash": HASH,
+        "finish_reason": "u8",
+        "out_count": "u32",
+        "prompt_count": "u32",
+        "request_hash": HASH,
+        "session": HASH,
+        "signature": SIGNATURE,
+        "signer": ADDRESS,
+        "trace_root": HASH,
+    },
     "countersignature": {"operator": ADDRESS, "signature": SIGNATURE},
-    "evidence": {"kind": "string"}, "format": "string", "ledger": HASH, "output_ids": ["u32"], "output_text": "string", "prompt_ids": ["u32"], "prompt_text": "string",
-    "request": {"client": ADDRESS, "counter": "decimal 64", "deadline": "decimal 64", "max_tokens": "u32", "mode": "u8", "model_root": HASH, "price": "decimal 256",
-                "prompt_root": HASH, "sampling": SAMPLING, "signature": SIGNATURE, "stop": ["string"], "task_id": HASH},
-    "spec_hash": HASH, "trace_path": [HASH]}
+    "evidence": {"kind": "string"},
+    "format": "string",
+    "ledger": HASH,
+    "output_ids": ["u32"],
+    "output_text": "string",
+    "prompt_ids": ["u32"],
+    "prompt_text": "string",
+    "request": {
+        "client": ADDRESS,
+        "counter": "decimal 64",
+        "deadline": "decimal 64",
+        "max_tokens": "u32",
+        "mode": "u8",
+        "model_root": HASH,
+        "price": "decimal 256",
+        "prompt_root": HASH,
+        "sampling": SAMPLING,
+        "signature": SIGNATURE,
+        "stop": ["string"],
+        "task_id": HASH,
+    },
+    "spec_hash": HASH,
+    "trace_path": [HASH],
+}
 MAX_PATH = 20
 
 
 def _decode(form, value, at):
     """The value of a member: bytes, int, str, list or dictionary."""
+
     def malformed(condition):
         require(condition, "MALFORMED", at)
+
     if isinstance(form, dict):
         malformed(isinstance(value, dict) and sorted(value) == sorted(form))
         return {name: _decode(form[name], value[name], f"{at}.{name}") for name in form}
@@ -40,7 +81,11 @@ def _decode(form, value, at):
     if kind == "bytes":
         return unhex(value, int(size))
     if kind == "decimal":
-        malformed(isinstance(value, str) and 1 <= len(value) <= 78 and all(c in "0123456789" for c in value))
+        malformed(
+            isinstance(value, str)
+            and 1 <= len(value) <= 78
+            and all(c in "0123456789" for c in value)
+        )
         malformed((value == "0" or value[0] != "0") and int(value) < 2 ** int(size))
         return int(value)
     if kind == "string":
@@ -63,7 +108,11 @@ def read(data):
     document = read_canonical(data[:-1] if data.endswith(b"\n") else data)
     require(data.endswith(b"\n"), "NOT_CANONICAL", "no line feed at the end")
     require(isinstance(document, dict) and document.get("format") == FORMAT, "MALFORMED", "format")
-    require(isinstance(document.get("trace_path"), list) and len(document["trace_path"]) <= MAX_PATH, "MALFORMED", "trace_path")
+    require(
+        isinstance(document.get("trace_path"), list) and len(document["trace_path"]) <= MAX_PATH,
+        "MALFORMED",
+        "trace_path",
+    )
     return _decode(FORM, document, "receipt")
 
 
@@ -77,16 +126,26 @@ def request_of(r):
 def digests(r):
     """The digests of request, claim and countersignature, as the receipt's own words give them."""
     claim = protocol.digest(r["ledger"], protocol.claim_struct_hash(r["claim"]))
-    return (protocol.digest(r["ledger"], protocol.request_struct_hash(request_of(r))), claim,
-            protocol.digest(r["ledger"], protocol.countersignature_struct_hash(claim)))
+    return (
+        protocol.digest(r["ledger"], protocol.request_struct_hash(request_of(r))),
+        claim,
+        protocol.digest(r["ledger"], protocol.countersignature_struct_hash(claim)),
+    )
 
 
 def _opens(r, n):
-    """Whether trace_path opens leaves [0, 2) = header, token root of the n leaves under trace_root."""
+    """Whether trace_path opens leaves [0, 2) = header, token root of the n leaves under
+    trace_root."""
     request, claim, path = request_of(r), r["claim"], r["trace_path"]
     if len(path) != depth(n) - 1:
         return False
-    header = trace.header(request["model_root"], claim["prompt_count"], claim["out_count"], request["mode"], request["sampling"])
+    header = trace.header(
+        request["model_root"],
+        claim["prompt_count"],
+        claim["out_count"],
+        request["mode"],
+        request["sampling"],
+    )
     top = top_of_range(n, 0, 2, [header, trace.token_root(r["prompt_ids"] + r["output_ids"])], path)
     return root(KIND["trace"], TYPE["hash"], n, 1, top) == claim["trace_root"]
 
@@ -96,18 +155,37 @@ def check_alone(r):
     require(r["spec_hash"] == spec_hash(), "SPEC_MISMATCH")
     request, claim = request_of(r), r["claim"]
     protocol.check_request(request)
-    require(request["task_id"] == protocol.task_id(request["client"], request["counter"]), "TASK_ID_MISMATCH")
+    require(
+        request["task_id"] == protocol.task_id(request["client"], request["counter"]),
+        "TASK_ID_MISMATCH",
+    )
     require(request["prompt_root"] == protocol.prompt_root(r["prompt_ids"]), "PROMPT_ROOT_MISMATCH")
     request_digest, claim_digest, counter_digest = digests(r)
-    require(recover(request_digest, request["signature"], "REQUEST_SIGNATURE") == request["client"], "REQUEST_SIGNATURE")
+    require(
+        recover(request_digest, request["signature"], "REQUEST_SIGNATURE") == request["client"],
+        "REQUEST_SIGNATURE",
+    )
     require(claim["request_hash"] == request_digest, "REQUEST_HASH_MISMATCH")
-    counts = (claim["prompt_count"], claim["out_count"]) == (len(r["prompt_ids"]), len(r["output_ids"]))
+    counts = (claim["prompt_count"], claim["out_count"]) == (
+        len(r["prompt_ids"]),
+        len(r["output_ids"]),
+    )
     require(counts and 1 <= claim["out_count"] <= request["max_tokens"], "COUNT_MISMATCH")
-    require(recover(claim_digest, claim["signature"], "CLAIM_SIGNATURE") == claim["signer"], "CLAIM_SIGNATURE")
+    require(
+        recover(claim_digest, claim["signature"], "CLAIM_SIGNATURE") == claim["signer"],
+        "CLAIM_SIGNATURE",
+    )
     operator = r["countersignature"]["operator"]
-    require(recover(counter_digest, r["countersignature"]["signature"], "COUNTERSIGNATURE") == operator, "COUNTERSIGNATURE")
+    require(
+        recover(counter_digest, r["countersignature"]["signature"], "COUNTERSIGNATURE") == operator,
+        "COUNTERSIGNATURE",
+    )
     require(operator != claim["signer"], "COUNTERSIGNATURE", "one key for both")
-    zero = claim["session"] == bytes(32) and claim["checkpoint_hash"] == bytes(32) and claim["checkpoint"] == 0  # CLAIM-2
+    zero = (
+        claim["session"] == bytes(32)
+        and claim["checkpoint_hash"] == bytes(32)
+        and claim["checkpoint"] == 0
+    )  # CLAIM-2
     require(r["evidence"]["kind"] == EVIDENCE and zero, "EVIDENCE_MISMATCH")
 
 
@@ -118,19 +196,52 @@ def check_with_model(r, model):
     protocol.check_request_for_model(request, r["prompt_ids"], c["context"], c["vocabulary"])
     require(_opens(r, trace.leaf_count(c["layers"], c["kv_heads"])), "TOKEN_PATH_MISMATCH")
     for name in ("prompt", "output"):
-        require(all(j < c["vocabulary"] for j in r[name + "_ids"]), "TEXT_MISMATCH", "an id without text")
-        require(r[name + "_text"] == utf8_lossy(model.text(r[name + "_ids"])), "TEXT_MISMATCH", name)
-    stop, pieces, output = [s.encode("utf-8") for s in request["stop"]], model.token_bytes(), r["output_ids"]
-    finishes = [finish(output[:i + 1], pieces, len(r["prompt_ids"]), c["eos_ids"], stop, request["max_tokens"], c["context"]) for i in range(len(output))]
-    require(not any(finishes[:-1]) and 0 != finishes[-1] == r["claim"]["finish_reason"], "FINISH_MISMATCH")
+        require(
+            all(j < c["vocabulary"] for j in r[name + "_ids"]),
+            "TEXT_MISMATCH",
+            "an id without text",
+        )
+        require(
+            r[name + "_text"] == utf8_lossy(model.text(r[name + "_ids"])), "TEXT_MISMATCH", name
+        )
+    stop, pieces, output = (
+        [s.encode("utf-8") for s in request["stop"]],
+        model.token_bytes(),
+        r["output_ids"],
+    )
+    finishes = [
+        finish(
+            output[: i + 1],
+            pieces,
+            len(r["prompt_ids"]),
+            c["eos_ids"],
+            stop,
+            request["max_tokens"],
+            c["context"],
+        )
+        for i in range(len(output))
+    ]
+    require(
+        not any(finishes[:-1]) and 0 != finishes[-1] == r["claim"]["finish_reason"],
+        "FINISH_MISMATCH",
+    )
 
 
 def recompute(r, model):
-    """RCPT-4, on the prompt and the claimed output; the first position that fails gives the code, the trace root comes last."""
+    """RCPT-4, on the prompt and the claimed output; the first position that fails gives the code,
+    the trace root comes last."""
     request = request_of(r)
-    e = machine.run(model, r["prompt_ids"], request["sampling"], forced=r["output_ids"], on_token=lambda chosen, claimed:
-                    require(chosen == claimed, "TOKEN_MISMATCH"))
-    require(trace.root(trace.leaves(e, request["model_root"])) == r["claim"]["trace_root"], "TRACE_ROOT_MISMATCH")
+    e = machine.run(
+        model,
+        r["prompt_ids"],
+        request["sampling"],
+        forced=r["output_ids"],
+        on_token=lambda chosen, claimed: require(chosen == claimed, "TOKEN_MISMATCH"),
+    )
+    require(
+        trace.root(trace.leaves(e, request["model_root"])) == r["claim"]["trace_root"],
+        "TRACE_ROOT_MISMATCH",
+    )
 
 
 def verify(data, model=None, run=False):

@@ -10,6 +10,7 @@ from oracle.tables import entry
 @dataclass
 class Sampling:
     """The sampler's parameters under the request."""
+
     inv_t: int = 0
     top_k: int = 0
     top_p: int = 65536
@@ -50,13 +51,14 @@ def noise(seed, position, count):
     words = []
     for block in range((count + 7) // 8):
         digest = H("OTR.gumb", seed, integer("u32", position), integer("u32", block))
-        words += [int.from_bytes(digest[i:i + 4], "little") for i in range(0, 32, 4)]
+        words += [int.from_bytes(digest[i : i + 4], "little") for i in range(0, 32, 4)]
     return [noise_of(u) for u in words[:count]]
 
 
 @dataclass
 class Choice:
     """What choosing one token computes. Without greedy: keys are (Delta, id) in order."""
+
     L: list
     L_max: int
     token: int

@@ -1,8 +1,11 @@
 """SPEC chapter 5 (TAB). Every entry comes from integers alone.
 
-A real number is held as an integer `v` with P fraction bits together with a bound `err` (in units of 2^-P) on its
-distance from the true value. `rounded` decides the nearest integer only if the whole interval rounds to it;
-otherwise it raises Undecided and the caller starts again with more bits. So no wrong entry can leave this file.
+A real number is held as an integer `v` with P fraction bits together with a bound `err` (in units
+of 2^-P) on its
+distance from the true value. `rounded` decides the nearest integer only if the whole interval
+rounds to it;
+otherwise it raises Undecided and the caller starts again with more bits. So no wrong entry can
+leave this file.
 """
 
 from functools import lru_cache
@@ -40,7 +43,8 @@ def exp2_table():
 
 
 def _atan_inverse(n):
-    """atan(1/n), n >= 5, off by less than 100 units: fewer than 90 terms, each off by less than 1."""
+    """atan(1/n), n >= 5, off by less than 100 units: fewer than 90 terms, each off by less than
+    1."""
     total, power, k = 0, (1 << P) // n, 0
     while power:
         total += (-power if k % 2 else power) // (2 * k + 1)
@@ -50,8 +54,11 @@ def _atan_inverse(n):
 
 
 def _cos_sin(x):
-    """(cos x, sin x) for 0 <= x < 2*pi with P bits, x off by at most 2^12 units. Term k is x/k times the one before,
-    so errors of terms grow like the terms of e^x: their sum is below e^7 * (2^12 + 200) < 2^23 units."""
+    """(cos x, sin x) for 0 <= x < 2*pi with P bits, x off by at most 2^12 units. Term k is x/k
+    times the one before,
+    so errors of terms grow like the terms of e^x: their sum is below e^7 * (2^12 + 200) < 2^23
+    units.
+    """
     sums, term, k = [0, 0], 1 << P, 0
     while term:
         sums[k % 2] += -term if k % 4 >= 2 else term
@@ -72,7 +79,8 @@ def rope_table():
 
 
 def _exp_minus(e):
-    """exp(-2^-e), off by less than 100 units: alternating series of fewer than 50 terms; a root halves the error."""
+    """exp(-2^-e), off by less than 100 units: alternating series of fewer than 50 terms; a root
+    halves the error."""
     total, term, k = 0, 1 << P, 0
     while term:
         total += -term if k % 2 else term
@@ -84,8 +92,10 @@ def _exp_minus(e):
 
 
 def silu_table():
-    """TAB-3. q = exp(-g*2^-e) by repeated multiplication: each step adds at most q*100 + 1 units to the error, so it
-    stays below 2^15*101 < 2^22 units, and that of g/(1+q) below 2^15*2^22 + 1 < 2^38. For negative g,
+    """TAB-3. q = exp(-g*2^-e) by repeated multiplication: each step adds at most q*100 + 1 units to
+    the error, so it
+    stays below 2^15*101 < 2^22 units, and that of g/(1+q) below 2^15*2^22 + 1 < 2^38. For negative
+    g,
     silu(-g) = silu(g) - g, and g is an integer, so its rounding is that of silu(g)."""
     out = []
     for e in range(16):
@@ -118,7 +128,8 @@ def _ln_grid(i):
 
 
 def _log2(x):
-    """log2 of x > 0 with P bits. If x is off by d units, the result is off by less than 2d*2^P/x + 2^12 units."""
+    """log2 of x > 0 with P bits. If x is off by d units, the result is off by less than 2d*2^P/x +
+    2^12 units."""
     a = x.bit_length() - 1 - P
     y = x << -a if a < 0 else x >> a  # in [1, 2)
     i = (y >> (P - 7)) - 128
@@ -128,7 +139,8 @@ def _log2(x):
 
 
 def gumbel_table():
-    """TAB-4. 1-u is exact in P bits; w = -log2(1-u) is off by less than 2^12 units and at least 2^-16,
+    """TAB-4. 1-u is exact in P bits; w = -log2(1-u) is off by less than 2^12 units and at least
+    2^-16,
     so log2(w) is off by less than 2*2^12*2^16 + 2^12 < 2^30 units."""
     out = []
     for k in range(16):
@@ -140,7 +152,8 @@ def gumbel_table():
 
 
 def mass_table():
-    """TAB-5. The 65536th root of 1/2 by 16 square roots, off by less than 2 units; 65535 products add at most
+    """TAB-5. The 65536th root of 1/2 by 16 square roots, off by less than 2 units; 65535 products
+    add at most
     3 units each, so every entry is off by less than 2^18 units."""
     step = 1 << (P - 1)
     for _ in range(16):
@@ -153,9 +166,13 @@ def mass_table():
 
 
 # TAB-1 ... TAB-5: name -> (rows, cols, type, maker), in the order of TAB-8.
-SHAPES = {"EXP2": (1, 256, "u16", exp2_table), "ROPE": (3, 512, "i32", rope_table),
-          "SILU": (16, 65536, "i16", silu_table), "GUMBEL": (16, 4096, "i32", gumbel_table),
-          "MASS": (1, 65536, "u32", mass_table)}
+SHAPES = {
+    "EXP2": (1, 256, "u16", exp2_table),
+    "ROPE": (3, 512, "i32", rope_table),
+    "SILU": (16, 65536, "i16", silu_table),
+    "GUMBEL": (16, 4096, "i32", gumbel_table),
+    "MASS": (1, 65536, "u32", mass_table),
+}
 
 
 @lru_cache(None)

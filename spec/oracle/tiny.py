@@ -1,4 +1,5 @@
-"""The tiny models of spec/vectors/: random weights, scaled so that rows stay in range and answers vary."""
+"""The tiny models of spec/vectors/: random weights, scaled so that rows stay in range and answers
+vary."""
 
 from functools import lru_cache
 
@@ -15,7 +16,12 @@ def _token_bytes(V):
     out = [bytes([i]) for i in range(min(V, 256))]
     for i in range(256, V):
         number = i - 256
-        out.append((WORDS[number % 20] + ("" if number < 20 else WORDS[number // 20 % 20] + "'" * (number // 400))).encode())
+        out.append(
+            (
+                WORDS[number % 20]
+                + ("" if number < 20 else WORDS[number // 20 % 20] + "'" * (number // 400))
+            ).encode()
+        )
     if V > 256:
         out[-1] = b""
     return out
@@ -43,27 +49,121 @@ def _values(random, name, dtype, count, c):
     if part[1] == "scale":
         return random.list(count, 2000, 4095)
     if part[1] == "gain":
-        unit = 2**14 << _isqrt_shift(c["head_dim"] if part[0] in ("q_norm", "k_norm") else c["hidden"])
-        return [v * (1 if random.word() % 8 else -1) for v in random.list(count, unit // 2, unit * 3 // 2)]
+        unit = 2**14 << _isqrt_shift(
+            c["head_dim"] if part[0] in ("q_norm", "k_norm") else c["hidden"]
+        )
+        return [
+            v * (1 if random.word() % 8 else -1)
+            for v in random.list(count, unit // 2, unit * 3 // 2)
+        ]
     if part[1] == "bias":
-        return random.list(count, -(2**14), 2**14) if part[0] == "wo" else random.list(count, -(2**12), 2**12)
+        return (
+            random.list(count, -(2**14), 2**14)
+            if part[0] == "wo"
+            else random.list(count, -(2**12), 2**12)
+        )
     assert name == "rope.steps"
-    return [2**64 * 10 // (63 * (3 ** i)) for i in range(count)]
+    return [2**64 * 10 // (63 * (3**i)) for i in range(count)]
 
 
-BASE = {"context": 64, "eos_ids": [], "eps": 1 << 12, "eps_qk": 0, "ffn": 64, "head_dim": 8, "heads": 4, "hidden": 32, "kv_heads": 2, "layers": 2, "o_bias": False,
-        "qk_bias": False, "qk_frac_bits": 12, "qk_norm": False, "residual_frac_bits": 16, "tied": True, "vocabulary": 300, "window": 0}
+BASE = {
+    "context": 64,
+    "eos_ids": [],
+    "eps": 1 << 12,
+    "eps_qk": 0,
+    "ffn": 64,
+    "head_dim": 8,
+    "heads": 4,
+    "hidden": 32,
+    "kv_heads": 2,
+    "layers": 2,
+    "o_bias": False,
+    "qk_bias": False,
+    "qk_frac_bits": 12,
+    "qk_norm": False,
+    "residual_frac_bits": 16,
+    "tied": True,
+    "vocabulary": 300,
+    "window": 0,
+}
 
 # name -> what differs from BASE, then {site: bits}, then {tensor: change of its exponent}.
 MODELS = {
     "tiny_gqa": ({"context": 300, "eos_ids": [7, 299]}, {}, {}),
-    "tiny_bias": ({"kv_heads": 1, "qk_bias": True, "o_bias": True, "tied": False, "window": 7, "vocabulary": 280, "ffn": 48}, {"down": 8}, {}),
-    "tiny_norm": ({"hidden": 16, "heads": 2, "kv_heads": 2, "head_dim": 16, "layers": 3, "ffn": 40, "qk_norm": True, "eps_qk": 77, "residual_frac_bits": 14,
-                   "qk_frac_bits": 11, "vocabulary": 270, "eos_ids": [3]}, {"attn": 8, "o": 8, "mlp": 8, "head": 8}, {}),
-    "tiny_wide": ({"hidden": 8, "heads": 2, "kv_heads": 1, "head_dim": 4, "layers": 1, "ffn": 4100, "vocabulary": 262, "context": 32}, {}, {}),
-    "tiny_long": ({"hidden": 8, "heads": 2, "kv_heads": 1, "head_dim": 4, "layers": 2, "ffn": 16, "vocabulary": 4200, "context": 300, "window": 150}, {}, {}),
-    "tiny_overflow": ({"hidden": 8, "heads": 1, "kv_heads": 1, "head_dim": 8, "layers": 2, "ffn": 16, "vocabulary": 256, "context": 32}, {},
-                      {"layers.1.wq": -7}),
+    "tiny_bias": (
+        {
+            "kv_heads": 1,
+            "qk_bias": True,
+            "o_bias": True,
+            "tied": False,
+            "window": 7,
+            "vocabulary": 280,
+            "ffn": 48,
+        },
+        {"down": 8},
+        {},
+    ),
+    "tiny_norm": (
+        {
+            "hidden": 16,
+            "heads": 2,
+            "kv_heads": 2,
+            "head_dim": 16,
+            "layers": 3,
+            "ffn": 40,
+            "qk_norm": True,
+            "eps_qk": 77,
+            "residual_frac_bits": 14,
+            "qk_frac_bits": 11,
+            "vocabulary": 270,
+            "eos_ids": [3],
+        },
+        {"attn": 8, "o": 8, "mlp": 8, "head": 8},
+        {},
+    ),
+    "tiny_wide": (
+        {
+            "hidden": 8,
+            "heads": 2,
+            "kv_heads": 1,
+            "head_dim": 4,
+            "layers": 1,
+            "ffn": 4100,
+            "vocabulary": 262,
+            "context": 32,
+        },
+        {},
+        {},
+    ),
+    "tiny_long": (
+        {
+            "hidden": 8,
+            "heads": 2,
+            "kv_heads": 1,
+            "head_dim": 4,
+            "layers": 2,
+            "ffn": 16,
+            "vocabulary": 4200,
+            "context": 300,
+            "window": 150,
+        },
+        {},
+        {},
+    ),
+    "tiny_overflow": (
+        {
+            "hidden": 8,
+            "heads": 1,
+            "kv_heads": 1,
+            "head_dim": 8,
+            "layers": 2,
+            "ffn": 16,
+            "vocabulary": 256,
+            "context": 32,
+        },
+        {},
+        {"layers.1.wq": -7},
+    ),
 }
 
 
@@ -80,8 +180,12 @@ def configuration(name):
 
 def metadata(c):
     tokenizer = {"add_bos": False, "bos_id": None, "eos_ids": c["eos_ids"], "kind": "bytes"}
-    return {"otr.config": canonical_json(c).decode(), "otr.format": artifact.FORMAT, "otr.template": "{user}\n{assistant}",
-            "otr.tokenizer": canonical_json(tokenizer).decode()}
+    return {
+        "otr.config": canonical_json(c).decode(),
+        "otr.format": artifact.FORMAT,
+        "otr.template": "{user}\n{assistant}",
+        "otr.tokenizer": canonical_json(tokenizer).decode(),
+    }
 
 
 @lru_cache(None)

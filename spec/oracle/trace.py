@@ -21,14 +21,34 @@ def layer_roots(layer):
     k = [_head_root("K", "i16", rows) for rows in layer.k_rows]
     v = [_head_root("V", "i8", rows) for rows in layer.v_rows]
     rows = layer.residual_rows
-    return k, v, tensor_root(KIND["residual"], "i32", len(rows), len(rows[0]), [x for row in rows for x in row])
+    return (
+        k,
+        v,
+        tensor_root(
+            KIND["residual"], "i32", len(rows), len(rows[0]), [x for row in rows for x in row]
+        ),
+    )
 
 
 def header(model_root, n_prompt, n_out, mode, s):
     """TRACE-4; s are the sampling parameters."""
-    return H("OTR.head", spec_hash(), integer("u8", 0), model_root, integer("u8", 1), integer("u32", n_prompt), integer("u32", n_out),
-             integer("u8", mode), integer("u32", s.inv_t), integer("u32", s.top_k), integer("u32", s.top_p), integer("u32", s.min_p),
-             integer("i32", s.presence), integer("i32", s.frequency), s.seed)
+    return H(
+        "OTR.head",
+        spec_hash(),
+        integer("u8", 0),
+        model_root,
+        integer("u8", 1),
+        integer("u32", n_prompt),
+        integer("u32", n_out),
+        integer("u8", mode),
+        integer("u32", s.inv_t),
+        integer("u32", s.top_k),
+        integer("u32", s.top_p),
+        integer("u32", s.min_p),
+        integer("i32", s.presence),
+        integer("i32", s.frequency),
+        s.seed,
+    )
 
 
 def leaves(execution, model_root, mode=0):
@@ -58,9 +78,12 @@ ORDER = {"K": 0, "V": 1, "residual": 2}
 
 
 def first_divergence(differing):
-    """TRACE-6: the least of differing leaves {t, kind, layer, head, tile}; a token leaf has only t and kind."""
+    """TRACE-6: the least of differing leaves {t, kind, layer, head, tile}; a token leaf has only t
+    and kind."""
+
     def order(leaf):
         if leaf["kind"] == "token":
             return (leaf["t"], -1)
         return (leaf["t"], leaf["layer"], ORDER[leaf["kind"]], leaf["head"], leaf["tile"])
+
     return min(differing, key=order)

@@ -7,8 +7,18 @@ MICRO_TILE = 64  # TREE-4, kind 9
 ABSENT = bytes(32)  # TREE-2
 
 # TREE-5
-KIND = {"table": 1, "model tensor": 2, "model": 3, "token ids": 4, "K": 5, "V": 6, "residual": 7, "trace": 8,
-        "micro-tensor": 9, "micro-trace": 10}
+KIND = {
+    "table": 1,
+    "model tensor": 2,
+    "model": 3,
+    "token ids": 4,
+    "K": 5,
+    "V": 6,
+    "residual": 7,
+    "trace": 8,
+    "micro-tensor": 9,
+    "micro-trace": 10,
+}
 TYPE = {"hash": 0, "i8": 1, "u8": 2, "i16": 3, "u16": 4, "i32": 5, "u32": 6, "i64": 7, "u64": 8}
 
 
@@ -44,20 +54,31 @@ def top(leaves):
 
 def root(kind, type_number, rows, cols, top_hash):
     """TREE-4."""
-    return H("OTR.root", integer("u32", kind), integer("u32", type_number), integer("u64", rows),
-             integer("u64", cols), top_hash)
+    return H(
+        "OTR.root",
+        integer("u32", kind),
+        integer("u32", type_number),
+        integer("u64", rows),
+        integer("u64", cols),
+        top_hash,
+    )
 
 
 def tensor_leaves(type_name, rows, cols, values, tile=TILE):
     """The leaves of a tensor in the order (row, tile); `values` row-major."""
     assert len(values) == rows * cols
-    return [leaf(integers(type_name, values[r * cols + c:r * cols + min(c + tile, cols)]))
-            for r in range(rows) for c in range(0, cols, tile)]
+    return [
+        leaf(integers(type_name, values[r * cols + c : r * cols + min(c + tile, cols)]))
+        for r in range(rows)
+        for c in range(0, cols, tile)
+    ]
 
 
 def tensor_root(kind, type_name, rows, cols, values):
     tile = MICRO_TILE if kind == KIND["micro-tensor"] else TILE
-    return root(kind, TYPE[type_name], rows, cols, top(tensor_leaves(type_name, rows, cols, values, tile)))
+    return root(
+        kind, TYPE[type_name], rows, cols, top(tensor_leaves(type_name, rows, cols, values, tile))
+    )
 
 
 def list_root(kind, hashes):

@@ -1,5 +1,7 @@
-"""Receipts (chapter 13). in {receipt: the document's text, or receipt_hex where it is no UTF-8; append: {byte, times} where bytes follow it; model: a file or
-null; recompute} out {} or a reject. With model null only RCPT-2 is checked, with a model RCPT-3 too, with recompute RCPT-4 too."""
+"""Receipts (chapter 13). in {receipt: the document's text, or receipt_hex where it is no UTF-8;
+append: {byte, times} where bytes follow it; model: a file or
+null; recompute} out {} or a reject. With model null only RCPT-2 is checked, with a model RCPT-3
+too, with recompute RCPT-4 too."""
 
 import copy
 from functools import lru_cache
@@ -23,8 +25,10 @@ CLIENT, SESSION, OPERATOR = (_key(name) for name in ("client", "session", "opera
 
 def sign(document, request=True, request_hash=True, claim=True, counter=True):
     """Signs again what is asked for, over whatever the document says."""
+
     def digests():
         return receipt.digests(_decode(FORM, document, "receipt"))
+
     blank = hexa(bytes(65))
     for part in ("request", "claim", "countersignature"):
         document[part].setdefault("signature", blank)
@@ -52,14 +56,38 @@ def _built(name):
     e, model = vectors_forward.execution(name), tiny.model(model_name)
     client, counter = curve.address(CLIENT), list(vectors_forward.EXECUTIONS).index(name) + 2**63
     document = {
-        "claim": {"checkpoint": "0", "checkpoint_hash": ZERO, "finish_reason": e.finish_reason, "out_count": len(e.output), "prompt_count": len(prompt), "session": ZERO,
-                  "signer": hexa(curve.address(SESSION))},
-        "countersignature": {"operator": hexa(curve.address(OPERATOR))}, "evidence": {"kind": "software-key"}, "format": "otr-receipt/1", "ledger": ZERO,
-        "output_ids": e.output, "output_text": utf8_lossy(model.text(e.output)), "prompt_ids": prompt, "prompt_text": utf8_lossy(model.text(prompt)),
-        "request": {"client": hexa(client), "counter": str(counter), "deadline": "1800000000", "max_tokens": max_tokens, "mode": 0, "model_root": hexa(tiny.root(model_name)),
-                    "price": "1000000000000000000000", "prompt_root": hexa(protocol.prompt_root(prompt)), "sampling": vectors_forward.show_sampling(sampling), "stop": list(stop),
-                    "task_id": hexa(protocol.task_id(client, counter))},
-        "spec_hash": hexa(spec_hash())}
+        "claim": {
+            "checkpoint": "0",
+            "checkpoint_hash": ZERO,
+            "finish_reason": e.finish_reason,
+            "out_count": len(e.output),
+            "prompt_count": len(prompt),
+            "session": ZERO,
+            "signer": hexa(curve.address(SESSION)),
+        },
+        "countersignature": {"operator": hexa(curve.address(OPERATOR))},
+        "evidence": {"kind": "software-key"},
+        "format": "otr-receipt/1",
+        "ledger": ZERO,
+        "output_ids": e.output,
+        "output_text": utf8_lossy(model.text(e.output)),
+        "prompt_ids": prompt,
+        "prompt_text": utf8_lossy(model.text(prompt)),
+        "request": {
+            "client": hexa(client),
+            "counter": str(counter),
+            "deadline": "1800000000",
+            "max_tokens": max_tokens,
+            "mode": 0,
+            "model_root": hexa(tiny.root(model_name)),
+            "price": "1000000000000000000000",
+            "prompt_root": hexa(protocol.prompt_root(prompt)),
+            "sampling": vectors_forward.show_sampling(sampling),
+            "stop": list(stop),
+            "task_id": hexa(protocol.task_id(client, counter)),
+        },
+        "spec_hash": hexa(spec_hash()),
+    }
     leaves = trace.leaves(e, tiny.root(model_name))
     _trace(document, leaves)
     return sign(document), leaves
@@ -82,6 +110,7 @@ def _case(name, code, data, model=None, recompute=False, rule="RCPT-2", append=N
     def check():
         receipt.verify(data, tiny.model(model) if model else None, recompute)
         return {}
+
     if code:
         return refused(rule, name, inputs, code, check)
     case = outcome(rule, name, inputs, check)
@@ -94,15 +123,43 @@ BASE, MODEL = "norm sampled", "tiny_norm"
 
 def _accepted():
     out = []
-    for name in ("gqa sampled", "gqa all parameters", "bias sampled", "norm greedy", "norm sampled", "one token", "wide sampled", "long", "stop string in a token",
-                 "stop string across tokens", "stop token"):
+    for name in (
+        "gqa sampled",
+        "gqa all parameters",
+        "bias sampled",
+        "norm greedy",
+        "norm sampled",
+        "one token",
+        "wide sampled",
+        "long",
+        "stop string in a token",
+        "stop string across tokens",
+        "stop token",
+    ):
         model = vectors_forward.EXECUTIONS[name][0]
-        out.append(_case(name, None, receipt.write(_document(name)), model, True, ["RCPT-1", "RCPT-2", "RCPT-3", "RCPT-4"]))
+        out.append(
+            _case(
+                name,
+                None,
+                receipt.write(_document(name)),
+                model,
+                True,
+                ["RCPT-1", "RCPT-2", "RCPT-3", "RCPT-4"],
+            )
+        )
     out.append(_case("without the model", None, receipt.write(_document(BASE))))
     document = _document(BASE)
     document["ledger"] = hexa(Prng("ledger").hash())
     document["request"].update(price=str(2**256 - 1), deadline=str(2**64 - 1))
-    out.append(_case("with a ledger id and greatest numbers", None, receipt.write(sign(document)), MODEL, True))
+    out.append(
+        _case(
+            "with a ledger id and greatest numbers",
+            None,
+            receipt.write(sign(document)),
+            MODEL,
+            True,
+        )
+    )
     return out
 
 
@@ -111,20 +168,71 @@ def _spellings():
     text = data.decode("utf-8")
     token = str(_document(BASE)["output_ids"][0])
     for name, code, new in (
-            ("no line feed at the end", "NOT_CANONICAL", text[:-1]), ("two line feeds", "NOT_CANONICAL", text + "\n"), ("carriage return", "NOT_CANONICAL", text[:-1] + "\r\n"), ("space", "NOT_CANONICAL", text.replace(":", ": ", 1)),
-            ("line feed inside", "NOT_CANONICAL", text.replace(",", ",\n", 1)), ("space at the start", "NOT_CANONICAL", " " + text), ("byte order mark", "NOT_CANONICAL", "\ufeff" + text),
-            ("member twice", "NOT_CANONICAL", text.replace('"mode":0', '"mode":0,"mode":0')), ("member twice with another value", "NOT_CANONICAL", text.replace('"mode":0', '"mode":0,"mode":1')),
-            ("order of members", "NOT_CANONICAL", text.replace('"max_tokens":16,"mode":0', '"mode":0,"max_tokens":16')), ("float", "NOT_CANONICAL", text.replace('"mode":0', '"mode":0.0')),
-            ("exponent", "NOT_CANONICAL", text.replace('"max_tokens":16', '"max_tokens":16e0')), ("leading zero", "NOT_CANONICAL", text.replace('"max_tokens":16', '"max_tokens":016')),
-            ("minus zero", "NOT_CANONICAL", text.replace('"mode":0', '"mode":-0')), ("plus", "NOT_CANONICAL", text.replace('"max_tokens":16', '"max_tokens":+16')), ("above 2^64 - 1", "NOT_CANONICAL", text.replace(f'"output_ids":[{token}', '"output_ids":[18446744073709551616')),
-            ("escaped letter", "NOT_CANONICAL", text.replace("software-key", "software\\u002dkey")), ("escaped slash", "NOT_CANONICAL", text.replace("otr-receipt/1", "otr-receipt\\/1")),
-            ("deep", "NOT_CANONICAL", "[" * 70 + "]" * 70 + "\n"), ("deep and unclosed", "NOT_CANONICAL", "[" * 1000 + "\n"),
-            ("empty", "MALFORMED", ""), ("only a line feed", "MALFORMED", "\n"), ("cut in half", "MALFORMED", text[:len(text) // 2]), ("array", "MALFORMED", "[]\n"), ("number", "MALFORMED", "1\n"), ("null", "MALFORMED", "null\n"),
-            ("trailing comma", "MALFORMED", text.replace(f'"output_ids":[{token}', f'"output_ids":[,{token}')), ("byte after the end", "MALFORMED", text[:-1] + "x\n"), ("zero byte after the end", "MALFORMED", text[:-1] + "\0\n")):
+        ("no line feed at the end", "NOT_CANONICAL", text[:-1]),
+        ("two line feeds", "NOT_CANONICAL", text + "\n"),
+        ("carriage return", "NOT_CANONICAL", text[:-1] + "\r\n"),
+        ("space", "NOT_CANONICAL", text.replace(":", ": ", 1)),
+        ("line feed inside", "NOT_CANONICAL", text.replace(",", ",\n", 1)),
+        ("space at the start", "NOT_CANONICAL", " " + text),
+        ("byte order mark", "NOT_CANONICAL", "\ufeff" + text),
+        ("member twice", "NOT_CANONICAL", text.replace('"mode":0', '"mode":0,"mode":0')),
+        (
+            "member twice with another value",
+            "NOT_CANONICAL",
+            text.replace('"mode":0', '"mode":0,"mode":1'),
+        ),
+        (
+            "order of members",
+            "NOT_CANONICAL",
+            text.replace('"max_tokens":16,"mode":0', '"mode":0,"max_tokens":16'),
+        ),
+        ("float", "NOT_CANONICAL", text.replace('"mode":0', '"mode":0.0')),
+        ("exponent", "NOT_CANONICAL", text.replace('"max_tokens":16', '"max_tokens":16e0')),
+        ("leading zero", "NOT_CANONICAL", text.replace('"max_tokens":16', '"max_tokens":016')),
+        ("minus zero", "NOT_CANONICAL", text.replace('"mode":0', '"mode":-0')),
+        ("plus", "NOT_CANONICAL", text.replace('"max_tokens":16', '"max_tokens":+16')),
+        (
+            "above 2^64 - 1",
+            "NOT_CANONICAL",
+            text.replace(f'"output_ids":[{token}', '"output_ids":[18446744073709551616'),
+        ),
+        ("escaped letter", "NOT_CANONICAL", text.replace("software-key", "software\\u002dkey")),
+        ("escaped slash", "NOT_CANONICAL", text.replace("otr-receipt/1", "otr-receipt\\/1")),
+        ("deep", "NOT_CANONICAL", "[" * 70 + "]" * 70 + "\n"),
+        ("deep and unclosed", "NOT_CANONICAL", "[" * 1000 + "\n"),
+        ("empty", "MALFORMED", ""),
+        ("only a line feed", "MALFORMED", "\n"),
+        ("cut in half", "MALFORMED", text[: len(text) // 2]),
+        ("array", "MALFORMED", "[]\n"),
+        ("number", "MALFORMED", "1\n"),
+        ("null", "MALFORMED", "null\n"),
+        (
+            "trailing comma",
+            "MALFORMED",
+            text.replace(f'"output_ids":[{token}', f'"output_ids":[,{token}'),
+        ),
+        ("byte after the end", "MALFORMED", text[:-1] + "x\n"),
+        ("zero byte after the end", "MALFORMED", text[:-1] + "\0\n"),
+    ):
         assert new != text, name
         out.append(_case(name, code, new.encode("utf-8"), rule=["RCPT-1", "RCPT-2", "ENC-4"]))
-    out.append(_case("ill-formed UTF-8", "MALFORMED", data.replace(b"software-key", b"software\xffkey"), rule=["RCPT-1", "RCPT-2"]))
-    out.append(_case("more than 16 MiB", "LIMIT_EXCEEDED", data[:-1], append=(0x20, 16 << 20), rule=["RCPT-1", "RCPT-2"]))
+    out.append(
+        _case(
+            "ill-formed UTF-8",
+            "MALFORMED",
+            data.replace(b"software-key", b"software\xffkey"),
+            rule=["RCPT-1", "RCPT-2"],
+        )
+    )
+    out.append(
+        _case(
+            "more than 16 MiB",
+            "LIMIT_EXCEEDED",
+            data[:-1],
+            append=(0x20, 16 << 20),
+            rule=["RCPT-1", "RCPT-2"],
+        )
+    )
     return out
 
 
@@ -137,17 +245,38 @@ def _forms():
         edit(document)
         out.append(_case(name, "MALFORMED", receipt.write(document), rule=["RCPT-1", "RCPT-2"]))
 
-    for path in (("claim",), ("trace_path",), ("ledger",), ("claim", "session"), ("countersignature", "operator"), ("evidence", "kind"), ("request", "sampling"), ("request", "sampling", "seed"), ("output_text",)):
+    for path in (
+        ("claim",),
+        ("trace_path",),
+        ("ledger",),
+        ("claim", "session"),
+        ("countersignature", "operator"),
+        ("evidence", "kind"),
+        ("request", "sampling"),
+        ("request", "sampling", "seed"),
+        ("output_text",),
+    ):
+
         def missing(document, path=path):
             for member in path[:-1]:
                 document = document[member]
             del document[path[-1]]
+
         add("missing " + ".".join(path), missing)
-    for path in ((), ("claim",), ("countersignature",), ("evidence",), ("request",), ("request", "sampling")):
+    for path in (
+        (),
+        ("claim",),
+        ("countersignature",),
+        ("evidence",),
+        ("request",),
+        ("request", "sampling"),
+    ):
+
         def additional(document, path=path):
             for member in path:
                 document = document[member]
             document["extra"] = 0
+
         add("additional member of " + (".".join(path) or "the receipt"), additional)
 
     def put(*path_and_value):
@@ -156,21 +285,57 @@ def _forms():
             for member in path:
                 document = document[member]
             document[last] = value
+
         return edit
+
     document = _document(BASE)
     root = document["claim"]["trace_root"]
     for name, edit in (
-            ("another format", put("format", "otr-receipt/2")), ("upper-case hexadecimal", put("claim", "trace_root", "0x" + root[2:].upper())), ("hexadecimal without 0x", put("claim", "trace_root", root[2:])),
-            ("0X", put("claim", "trace_root", "0X" + root[2:])), ("31 bytes", put("claim", "trace_root", root[:-2])), ("33 bytes", put("claim", "trace_root", root + "00")), ("odd digits", put("claim", "trace_root", root[:-1])),
-            ("no hexadecimal digit", put("claim", "trace_root", root[:-1] + "g")), ("signature of 64 bytes", put("claim", "signature", document["claim"]["signature"][:-2])), ("address of 32 bytes", put("request", "client", root)),
-            ("hash as null", put("ledger", None)), ("count as string", put("claim", "out_count", "16")), ("count as boolean", put("request", "mode", False)), ("negative count", put("claim", "out_count", -1)),
-            ("count of 2^32", put("claim", "out_count", 2**32)), ("id of 2^32", put("prompt_ids", [2**32])), ("negative id", put("output_ids", [-1])), ("ids as string", put("prompt_ids", "Hello")), ("id as string", put("prompt_ids", ["1"])),
-            ("mode of 256", put("request", "mode", 256)), ("finish_reason of 256", put("claim", "finish_reason", 256)), ("presence of 2^31", put("request", "sampling", "presence", 2**31)), ("inv_t of -1", put("request", "sampling", "inv_t", -1)),
-            ("price as number", put("request", "price", 5)), ("empty price", put("request", "price", "")), ("price with leading zero", put("request", "price", "01")), ("price of 00", put("request", "price", "00")), ("negative price", put("request", "price", "-1")),
-            ("price with plus", put("request", "price", "+1")), ("price with space", put("request", "price", " 1")), ("price in hexadecimal", put("request", "price", "0x1")), ("price of 2^256", put("request", "price", str(2**256))),
-            ("price of other digits", put("request", "price", "\u0661")), ("counter of 2^64", put("request", "counter", str(2**64))), ("deadline as number", put("request", "deadline", 0)), ("checkpoint of 2^64", put("claim", "checkpoint", str(2**64))),
-            ("stop as string", put("request", "stop", "END")), ("stop of numbers", put("request", "stop", [1])), ("text as null", put("output_text", None)), ("trace_path as object", put("trace_path", {})),
-            ("trace_path of numbers", put("trace_path", [1])), ("trace_path of 21 hashes", put("trace_path", [ZERO] * 21)), ("claim as array", put("claim", [])), ("evidence as string", put("evidence", "software-key"))):
+        ("another format", put("format", "otr-receipt/2")),
+        ("upper-case hexadecimal", put("claim", "trace_root", "0x" + root[2:].upper())),
+        ("hexadecimal without 0x", put("claim", "trace_root", root[2:])),
+        ("0X", put("claim", "trace_root", "0X" + root[2:])),
+        ("31 bytes", put("claim", "trace_root", root[:-2])),
+        ("33 bytes", put("claim", "trace_root", root + "00")),
+        ("odd digits", put("claim", "trace_root", root[:-1])),
+        ("no hexadecimal digit", put("claim", "trace_root", root[:-1] + "g")),
+        ("signature of 64 bytes", put("claim", "signature", document["claim"]["signature"][:-2])),
+        ("address of 32 bytes", put("request", "client", root)),
+        ("hash as null", put("ledger", None)),
+        ("count as string", put("claim", "out_count", "16")),
+        ("count as boolean", put("request", "mode", False)),
+        ("negative count", put("claim", "out_count", -1)),
+        ("count of 2^32", put("claim", "out_count", 2**32)),
+        ("id of 2^32", put("prompt_ids", [2**32])),
+        ("negative id", put("output_ids", [-1])),
+        ("ids as string", put("prompt_ids", "Hello")),
+        ("id as string", put("prompt_ids", ["1"])),
+        ("mode of 256", put("request", "mode", 256)),
+        ("finish_reason of 256", put("claim", "finish_reason", 256)),
+        ("presence of 2^31", put("request", "sampling", "presence", 2**31)),
+        ("inv_t of -1", put("request", "sampling", "inv_t", -1)),
+        ("price as number", put("request", "price", 5)),
+        ("empty price", put("request", "price", "")),
+        ("price with leading zero", put("request", "price", "01")),
+        ("price of 00", put("request", "price", "00")),
+        ("negative price", put("request", "price", "-1")),
+        ("price with plus", put("request", "price", "+1")),
+        ("price with space", put("request", "price", " 1")),
+        ("price in hexadecimal", put("request", "price", "0x1")),
+        ("price of 2^256", put("request", "price", str(2**256))),
+        ("price of other digits", put("request", "price", "\u0661")),
+        ("counter of 2^64", put("request", "counter", str(2**64))),
+        ("deadline as number", put("request", "deadline", 0)),
+        ("checkpoint of 2^64", put("claim", "checkpoint", str(2**64))),
+        ("stop as string", put("request", "stop", "END")),
+        ("stop of numbers", put("request", "stop", [1])),
+        ("text as null", put("output_text", None)),
+        ("trace_path as object", put("trace_path", {})),
+        ("trace_path of numbers", put("trace_path", [1])),
+        ("trace_path of 21 hashes", put("trace_path", [ZERO] * 21)),
+        ("claim as array", put("claim", [])),
+        ("evidence as string", put("evidence", "software-key")),
+    ):
         add(name, edit)
     return out
 
@@ -192,15 +357,32 @@ def _alone():
             for member in path:
                 document = document[member]
             document[last] = value
+
         return edit
+
     other = hexa(Prng("other").hash())
-    claim, request, counter = ((part, "signature") for part in ("claim", "request", "countersignature"))
+    claim, request, counter = (
+        (part, "signature") for part in ("claim", "request", "countersignature")
+    )
     add("another spec hash", "SPEC_MISMATCH", put("spec_hash", other))
     for name, value in (("mode", 1), ("max_tokens", 0)):
         add(f"{name} {value}", "REQUEST_INVALID", put("request", name, value))
-    for name, value in (("top_p", 0), ("top_p", 65537), ("min_p", 65537), ("inv_t", 2**24 + 1), ("presence", 2**20 + 1), ("frequency", -(2**20) - 1)):
+    for name, value in (
+        ("top_p", 0),
+        ("top_p", 65537),
+        ("min_p", 65537),
+        ("inv_t", 2**24 + 1),
+        ("presence", 2**20 + 1),
+        ("frequency", -(2**20) - 1),
+    ):
         add(f"{name} {value}", "REQUEST_INVALID", put("request", "sampling", name, value))
-    for name, stop in (("empty", [""]), ("five", list("abcde")), ("descending", ["b", "a"]), ("twice", ["a", "a"]), ("65 bytes", ["a" * 65])):
+    for name, stop in (
+        ("empty", [""]),
+        ("five", list("abcde")),
+        ("descending", ["b", "a"]),
+        ("twice", ["a", "a"]),
+        ("65 bytes", ["a" * 65]),
+    ):
         add(f"stop strings: {name}", "REQUEST_INVALID", put("request", "stop", stop))
     no_prompt = _document(BASE)
     no_prompt.update(prompt_ids=[], prompt_text="")
@@ -212,30 +394,89 @@ def _alone():
     add("another prompt root", "PROMPT_ROOT_MISMATCH", put("request", "prompt_root", other))
     add("another prompt id", "PROMPT_ROOT_MISMATCH", lambda d: d["prompt_ids"].__setitem__(3, 5))
     add("a prompt id more", "PROMPT_ROOT_MISMATCH", lambda d: d["prompt_ids"].append(5))
-    for path, code, names in ((request, "REQUEST_SIGNATURE", ("request",)), (claim, "CLAIM_SIGNATURE", ("claim",)), (counter, "COUNTERSIGNATURE", ("countersignature",))):
+    for path, code, names in (
+        (request, "REQUEST_SIGNATURE", ("request",)),
+        (claim, "CLAIM_SIGNATURE", ("claim",)),
+        (counter, "COUNTERSIGNATURE", ("countersignature",)),
+    ):
         raw = unhex(_document(BASE)[path[0]]["signature"], 65)
         r, s, v = int.from_bytes(raw[:32], "big"), int.from_bytes(raw[32:64], "big"), raw[64]
-        for name, parts in (("high s", (r, curve.ORDER - s, 55 - v)), ("v of 29", (r, s, 29)), ("v of 0", (r, s, v - 27)), ("other v", (r, s, 55 - v)), ("r of 0", (0, s, v)), ("s of 0", (r, 0, v)), ("r of n", (curve.ORDER, s, v)),
-                            ("another s", (r, s ^ 1, v))):
+        for name, parts in (
+            ("high s", (r, curve.ORDER - s, 55 - v)),
+            ("v of 29", (r, s, 29)),
+            ("v of 0", (r, s, v - 27)),
+            ("other v", (r, s, 55 - v)),
+            ("r of 0", (0, s, v)),
+            ("s of 0", (r, 0, v)),
+            ("r of n", (curve.ORDER, s, v)),
+            ("another s", (r, s ^ 1, v)),
+        ):
             add(f"{names[0]}: {name}", code, put(*path, hexa(curve.join(*parts))), again=False)
-    add("another deadline, not signed", "REQUEST_SIGNATURE", put("request", "deadline", "5"), request=False)
-    add("another max_tokens, not signed", "REQUEST_SIGNATURE", put("request", "max_tokens", 17), request=False)
+    add(
+        "another deadline, not signed",
+        "REQUEST_SIGNATURE",
+        put("request", "deadline", "5"),
+        request=False,
+    )
+    add(
+        "another max_tokens, not signed",
+        "REQUEST_SIGNATURE",
+        put("request", "max_tokens", 17),
+        request=False,
+    )
     add("another ledger, not signed", "REQUEST_SIGNATURE", put("ledger", other), again=False)
-    add("another request hash", "REQUEST_HASH_MISMATCH", put("claim", "request_hash", other), request_hash=False)
-    add("another request signed by the client", "REQUEST_HASH_MISMATCH", put("request", "deadline", "5"), request_hash=False)
-    for name, value in (("out_count", 15), ("out_count", 0), ("prompt_count", 11), ("prompt_count", 13), ("out_count", 2**32 - 1)):
+    add(
+        "another request hash",
+        "REQUEST_HASH_MISMATCH",
+        put("claim", "request_hash", other),
+        request_hash=False,
+    )
+    add(
+        "another request signed by the client",
+        "REQUEST_HASH_MISMATCH",
+        put("request", "deadline", "5"),
+        request_hash=False,
+    )
+    for name, value in (
+        ("out_count", 15),
+        ("out_count", 0),
+        ("prompt_count", 11),
+        ("prompt_count", 13),
+        ("out_count", 2**32 - 1),
+    ):
         add(f"{name} {value}", "COUNT_MISMATCH", put("claim", name, value))
     add("an output id more", "COUNT_MISMATCH", lambda d: d["output_ids"].append(5))
-    add("no output", "COUNT_MISMATCH", lambda d: (d.update(output_ids=[], output_text=""), d["claim"].update(out_count=0)))
+    add(
+        "no output",
+        "COUNT_MISMATCH",
+        lambda d: (d.update(output_ids=[], output_text=""), d["claim"].update(out_count=0)),
+    )
     add("more than max_tokens", "COUNT_MISMATCH", put("request", "max_tokens", 15))
     add("another signer", "CLAIM_SIGNATURE", put("claim", "signer", other[:42]))
-    add("another trace root, not signed", "CLAIM_SIGNATURE", put("claim", "trace_root", other), claim=False)
-    add("another finish reason, not signed", "CLAIM_SIGNATURE", put("claim", "finish_reason", 1), claim=False)
+    add(
+        "another trace root, not signed",
+        "CLAIM_SIGNATURE",
+        put("claim", "trace_root", other),
+        claim=False,
+    )
+    add(
+        "another finish reason, not signed",
+        "CLAIM_SIGNATURE",
+        put("claim", "finish_reason", 1),
+        claim=False,
+    )
     add("another operator", "COUNTERSIGNATURE", put("countersignature", "operator", other[:42]))
-    add("another claim, not countersigned", "COUNTERSIGNATURE", put("claim", "finish_reason", 1), counter=False)
+    add(
+        "another claim, not countersigned",
+        "COUNTERSIGNATURE",
+        put("claim", "finish_reason", 1),
+        counter=False,
+    )
     document = _document(BASE)
     document["countersignature"] = {"operator": document["claim"]["signer"]}
-    digest = receipt.digests(_decode(FORM, sign(document, False, False, False, False), "receipt"))[2]
+    digest = receipt.digests(_decode(FORM, sign(document, False, False, False, False), "receipt"))[
+        2
+    ]
     document["countersignature"]["signature"] = hexa(curve.sign(SESSION, digest))
     out.append(_case("operator is the signer", "COUNTERSIGNATURE", receipt.write(document)))
     add("another evidence", "EVIDENCE_MISMATCH", put("evidence", "kind", "sim-tee"))
@@ -249,10 +490,15 @@ def _token_paths():
     """RCPT-3: signed documents whose trace_path does not open header and token root."""
     out, other = [], hexa(Prng("other").hash())
     for name, edit in (
-            ("another trace root", lambda d: d["claim"].update(trace_root=other)), ("another output id", lambda d: d["output_ids"].__setitem__(2, 5)),
-            ("path too short", lambda d: d["trace_path"].pop()), ("path too long", lambda d: d["trace_path"].append(ZERO)), ("empty path", lambda d: d["trace_path"].clear()),
-            ("path of 20 hashes", lambda d: d.update(trace_path=[ZERO] * 20)), ("path swapped", lambda d: d["trace_path"].reverse()),
-            ("another seed in the request", lambda d: d["request"]["sampling"].update(seed=other))):
+        ("another trace root", lambda d: d["claim"].update(trace_root=other)),
+        ("another output id", lambda d: d["output_ids"].__setitem__(2, 5)),
+        ("path too short", lambda d: d["trace_path"].pop()),
+        ("path too long", lambda d: d["trace_path"].append(ZERO)),
+        ("empty path", lambda d: d["trace_path"].clear()),
+        ("path of 20 hashes", lambda d: d.update(trace_path=[ZERO] * 20)),
+        ("path swapped", lambda d: d["trace_path"].reverse()),
+        ("another seed in the request", lambda d: d["request"]["sampling"].update(seed=other)),
+    ):
         document = _document(BASE)
         edit(document)
         data = receipt.write(sign(document))
@@ -262,21 +508,33 @@ def _token_paths():
 
 
 def _retrace(document, name):
-    """Header, token root, path and trace root for the document's words, over the layers' roots of the execution."""
+    """Header, token root, path and trace root for the document's words, over the layers' roots of
+    the execution."""
     r = _decode(FORM, document, "receipt")
     request = receipt.request_of(r)
     leaves = list(_built(name)[1])
-    leaves[0] = trace.header(request["model_root"], len(r["prompt_ids"]), len(r["output_ids"]), request["mode"], request["sampling"])
+    leaves[0] = trace.header(
+        request["model_root"],
+        len(r["prompt_ids"]),
+        len(r["output_ids"]),
+        request["mode"],
+        request["sampling"],
+    )
     leaves[1] = trace.token_root(r["prompt_ids"] + r["output_ids"])
     return leaves
 
 
-def _lie(name, code, edit, execution=BASE, rule="RCPT-3", leaves=None, recompute=False, also_alone=True):
-    """A document that is signed and rooted again after the edit, so that only checks with the model can refuse it."""
+def _lie(
+    name, code, edit, execution=BASE, rule="RCPT-3", leaves=None, recompute=False, also_alone=True
+):
+    """A document that is signed and rooted again after the edit, so that only checks with the model
+    can refuse it."""
     model = vectors_forward.EXECUTIONS[execution][0]
     document = _document(execution)
     edit(document, tiny.model(model))
-    document["claim"].update(prompt_count=len(document["prompt_ids"]), out_count=len(document["output_ids"]))
+    document["claim"].update(
+        prompt_count=len(document["prompt_ids"]), out_count=len(document["output_ids"])
+    )
     document["request"]["prompt_root"] = hexa(protocol.prompt_root(document["prompt_ids"]))
     _trace(document, (leaves or (lambda x: x))(_retrace(document, execution)))
     data = receipt.write(sign(document))
@@ -291,35 +549,106 @@ def _lie(name, code, edit, execution=BASE, rule="RCPT-3", leaves=None, recompute
 def _set_output(ids):
     def edit(document, model):
         document.update(output_ids=ids, output_text=utf8_lossy(model.text(ids)))
+
     return edit
 
 
 def _with_model():
     out, base = [], _document(BASE)
     other = Prng("other").hash()
-    out.append(_case("the receipt of another model", "MODEL_ROOT_MISMATCH", receipt.write(_document("gqa sampled")), MODEL, rule="RCPT-3"))
-    out += _lie("a model root that is not this model's", "MODEL_ROOT_MISMATCH", lambda d, m: d["request"].update(model_root=hexa(other)))
+    out.append(
+        _case(
+            "the receipt of another model",
+            "MODEL_ROOT_MISMATCH",
+            receipt.write(_document("gqa sampled")),
+            MODEL,
+            rule="RCPT-3",
+        )
+    )
+    out += _lie(
+        "a model root that is not this model's",
+        "MODEL_ROOT_MISMATCH",
+        lambda d, m: d["request"].update(model_root=hexa(other)),
+    )
     for name, value in (("max_tokens", 65),):
-        out += _lie(f"{name} above C", "REQUEST_INVALID", lambda d, m, name=name, value=value: d["request"].update({name: value}))
-    out += _lie("top_k above V", "REQUEST_INVALID", lambda d, m: d["request"]["sampling"].update(top_k=271))
-    out += _lie("prompt id of V", "REQUEST_INVALID", lambda d, m: d.update(prompt_ids=[270] + d["prompt_ids"][1:]))
+        out += _lie(
+            f"{name} above C",
+            "REQUEST_INVALID",
+            lambda d, m, name=name, value=value: d["request"].update({name: value}),
+        )
+    out += _lie(
+        "top_k above V", "REQUEST_INVALID", lambda d, m: d["request"]["sampling"].update(top_k=271)
+    )
+    out += _lie(
+        "prompt id of V",
+        "REQUEST_INVALID",
+        lambda d, m: d.update(prompt_ids=[270] + d["prompt_ids"][1:]),
+    )
     out += _lie("prompt of C", "REQUEST_INVALID", lambda d, m: d.update(prompt_ids=[65] * 64))
-    for name, leaves in (("a leaf too many", lambda x: x + [other]), ("a leaf too few", lambda x: x[:-1]), ("twice the leaves", lambda x: x * 2)):
-        out += _lie(f"trace of another shape: {name}", "TOKEN_PATH_MISMATCH", lambda d, m: None, leaves=leaves)
-    out += _lie("another output text", "TEXT_MISMATCH", lambda d, m: d.update(output_text=d["output_text"] + " "))
-    out += _lie("another prompt text", "TEXT_MISMATCH", lambda d, m: d.update(prompt_text="hello, world"))
-    out += _lie("no replacement characters", "TEXT_MISMATCH", lambda d, m: d.update(output_text=d["output_text"].replace("\ufffd", "?")))
-    out += _lie("output id of V", "TEXT_MISMATCH", lambda d, m: d.update(output_ids=[270] + d["output_ids"][1:]))
+    for name, leaves in (
+        ("a leaf too many", lambda x: x + [other]),
+        ("a leaf too few", lambda x: x[:-1]),
+        ("twice the leaves", lambda x: x * 2),
+    ):
+        out += _lie(
+            f"trace of another shape: {name}",
+            "TOKEN_PATH_MISMATCH",
+            lambda d, m: None,
+            leaves=leaves,
+        )
+    out += _lie(
+        "another output text",
+        "TEXT_MISMATCH",
+        lambda d, m: d.update(output_text=d["output_text"] + " "),
+    )
+    out += _lie(
+        "another prompt text", "TEXT_MISMATCH", lambda d, m: d.update(prompt_text="hello, world")
+    )
+    out += _lie(
+        "no replacement characters",
+        "TEXT_MISMATCH",
+        lambda d, m: d.update(output_text=d["output_text"].replace("\ufffd", "?")),
+    )
+    out += _lie(
+        "output id of V",
+        "TEXT_MISMATCH",
+        lambda d, m: d.update(output_ids=[270] + d["output_ids"][1:]),
+    )
     for reason in (0, 1, 2, 4, 255):
-        out += _lie(f"finish reason {reason}", "FINISH_MISMATCH", lambda d, m, reason=reason: d["claim"].update(finish_reason=reason))
+        out += _lie(
+            f"finish reason {reason}",
+            "FINISH_MISMATCH",
+            lambda d, m, reason=reason: d["claim"].update(finish_reason=reason),
+        )
     out += _lie("answer cut short", "FINISH_MISMATCH", _set_output(base["output_ids"][:-1]))
     stopped = _document("stop token")["output_ids"]
-    out += _lie("answer past the stop token", "FINISH_MISMATCH", _set_output(stopped + [65]), "stop token")
-    out += _lie("stop token called length", "FINISH_MISMATCH", lambda d, m: d["claim"].update(finish_reason=3), "stop token")
-    out += _lie("stop token in the middle", "FINISH_MISMATCH", _set_output(base["output_ids"][:4] + [3] + base["output_ids"][5:]))
+    out += _lie(
+        "answer past the stop token", "FINISH_MISMATCH", _set_output(stopped + [65]), "stop token"
+    )
+    out += _lie(
+        "stop token called length",
+        "FINISH_MISMATCH",
+        lambda d, m: d["claim"].update(finish_reason=3),
+        "stop token",
+    )
+    out += _lie(
+        "stop token in the middle",
+        "FINISH_MISMATCH",
+        _set_output(base["output_ids"][:4] + [3] + base["output_ids"][5:]),
+    )
     text = _document("stop string across tokens")
-    out += _lie("answer past the stop string", "FINISH_MISMATCH", _set_output(text["output_ids"] + [65]), "stop string across tokens")
-    out += _lie("stop string called stop token", "FINISH_MISMATCH", lambda d, m: d["claim"].update(finish_reason=1), "stop string across tokens")
+    out += _lie(
+        "answer past the stop string",
+        "FINISH_MISMATCH",
+        _set_output(text["output_ids"] + [65]),
+        "stop string across tokens",
+    )
+    out += _lie(
+        "stop string called stop token",
+        "FINISH_MISMATCH",
+        lambda d, m: d["claim"].update(finish_reason=1),
+        "stop string across tokens",
+    )
     return out
 
 
@@ -327,9 +656,20 @@ def _recomputed():
     """RCPT-4: lies that only the computation shows."""
     out = []
     for number, name in ((2, "a K root"), (-1, "the last residual root")):
+
         def leaves(x, number=number):
-            return [h if i != number % len(x) else bytes([h[0] ^ 1]) + h[1:] for i, h in enumerate(x)]
-        out += _lie(f"{name} differs", "TRACE_ROOT_MISMATCH", lambda d, m: None, rule="RCPT-4", leaves=leaves, recompute=True)
+            return [
+                h if i != number % len(x) else bytes([h[0] ^ 1]) + h[1:] for i, h in enumerate(x)
+            ]
+
+        out += _lie(
+            f"{name} differs",
+            "TRACE_ROOT_MISMATCH",
+            lambda d, m: None,
+            rule="RCPT-4",
+            leaves=leaves,
+            recompute=True,
+        )
     for at in (0, 7, -1):
         ids = list(_document(BASE)["output_ids"])
         ids[at] = 66 if ids[at] != 66 else 67
@@ -338,15 +678,36 @@ def _recomputed():
 
         def leaves(x, arguments=arguments):
             return trace.leaves(vectors_forward.machine.run(**arguments), tiny.root(MODEL))
+
         assert model
-        out += _lie(f"another token at {at}, with its own trace", "TOKEN_MISMATCH", _set_output(ids), rule="RCPT-4", leaves=leaves, recompute=True)
-    out += _lie("greedy answer for a sampled request", "TOKEN_MISMATCH", _set_output([226] * 16), rule="RCPT-4", recompute=True)
-    out += _lie("another seed", "TOKEN_MISMATCH", lambda d, m: d["request"]["sampling"].update(seed=hexa(bytes([8] * 32))), rule="RCPT-4", recompute=True)
+        out += _lie(
+            f"another token at {at}, with its own trace",
+            "TOKEN_MISMATCH",
+            _set_output(ids),
+            rule="RCPT-4",
+            leaves=leaves,
+            recompute=True,
+        )
+    out += _lie(
+        "greedy answer for a sampled request",
+        "TOKEN_MISMATCH",
+        _set_output([226] * 16),
+        rule="RCPT-4",
+        recompute=True,
+    )
+    out += _lie(
+        "another seed",
+        "TOKEN_MISMATCH",
+        lambda d, m: d["request"]["sampling"].update(seed=hexa(bytes([8] * 32))),
+        rule="RCPT-4",
+        recompute=True,
+    )
     return out + _overflow()
 
 
 def _overflow():
-    """A claim on an execution whose outcome is OUT_OF_RANGE: its tokens are right as far as there are any."""
+    """A claim on an execution whose outcome is OUT_OF_RANGE: its tokens are right as far as there
+    are any."""
     name = "overflow"
     prompt, seed = [9] * 4, vectors_forward._seed(22)
     model = tiny.model("tiny_overflow")
@@ -354,10 +715,19 @@ def _overflow():
     vectors_forward.EXECUTIONS[name] = start
     right = vectors_forward.execution(name)
     out = []
-    for title, ids, code in (("the overflow comes after the right tokens", right.output + [17, 18, 19], None), ("a wrong token before the overflow", [17] + right.output[1:] + [18, 19, 20], "TOKEN_MISMATCH")):
+    for title, ids, code in (
+        ("the overflow comes after the right tokens", right.output + [17, 18, 19], None),
+        (
+            "a wrong token before the overflow",
+            [17] + right.output[1:] + [18, 19, 20],
+            "TOKEN_MISMATCH",
+        ),
+    ):
+
         def edit(document, m, ids=ids):
             _set_output(ids)(document, m)
             document["request"]["max_tokens"] = 8
+
         if code is None:
             more = vectors_forward.machine.run(model, prompt, start[2], max_tokens=6).output
             ids[5] = more[5]
@@ -368,4 +738,12 @@ def _overflow():
 
 def cases():
     vectors_forward.cases_ready()
-    return _accepted() + _spellings() + _forms() + _alone() + _token_paths() + _with_model() + _recomputed()
+    return (
+        _accepted()
+        + _spellings()
+        + _forms()
+        + _alone()
+        + _token_paths()
+        + _with_model()
+        + _recomputed()
+    )

@@ -1,6 +1,9 @@
-"""Chapters 11 and 12. REQ-1: in {bytes} out {keccak256}; in {ledger} out {domain_separator}; in {ledger, struct_hash} out {digest}. REQ-2, CLAIM-1, CLAIM-3:
-in {ledger, request | claim | claim_hash} out {struct_hash, digest}; prices and u64 are decimal strings, as in a receipt. REQ-3: in {client, counter} out
-{task_id}. REQ-4: in {ids} out {root}. REQ-5: in {request, prompt_ids, context, vocabulary} out {} or a reject. REQ-6: in {private_key, digest} out {address,
+"""Chapters 11 and 12. REQ-1: in {bytes} out {keccak256}; in {ledger} out {domain_separator}; in
+{ledger, struct_hash} out {digest}. REQ-2, CLAIM-1, CLAIM-3:
+in {ledger, request | claim | claim_hash} out {struct_hash, digest}; prices and u64 are decimal
+strings, as in a receipt. REQ-3: in {client, counter} out
+{task_id}. REQ-4: in {ids} out {root}. REQ-5: in {request, prompt_ids, context, vocabulary} out {}
+or a reject. REQ-6: in {private_key, digest} out {address,
 signature} (RFC 6979); in {digest, signature} out {address} or a reject."""
 
 from dataclasses import replace
@@ -19,15 +22,30 @@ def base_request(label="base", **changes):
     random = Prng("request " + label)
     client = random.hash()[:20]
     ids = random.list(5, 0, 299)
-    return dict({"task_id": protocol.task_id(client, 7), "model_root": random.hash(), "prompt_root": protocol.prompt_root(ids), "prompt_count": len(ids),
-                 "max_tokens": 16, "sampling": Sampling(94548, 40, 60000, 100, 5000, -300, random.hash()), "stop": ["\n\n", "END"], "price": 10**18 + 1,
-                 "mode": 0, "deadline": 1800000000}, **changes)
+    return dict(
+        {
+            "task_id": protocol.task_id(client, 7),
+            "model_root": random.hash(),
+            "prompt_root": protocol.prompt_root(ids),
+            "prompt_count": len(ids),
+            "max_tokens": 16,
+            "sampling": Sampling(94548, 40, 60000, 100, 5000, -300, random.hash()),
+            "stop": ["\n\n", "END"],
+            "price": 10**18 + 1,
+            "mode": 0,
+            "deadline": 1800000000,
+        },
+        **changes,
+    )
 
 
 def show(value):
     """Bytes as hexadecimal, prices and u64 as decimal strings."""
     if isinstance(value, dict):
-        return {k: str(v) if k in ("price", "deadline", "checkpoint") else show(v) for k, v in value.items()}
+        return {
+            k: str(v) if k in ("price", "deadline", "checkpoint") else show(v)
+            for k, v in value.items()
+        }
     if isinstance(value, Sampling):
         return show_sampling(value)
     return hexa(value) if isinstance(value, bytes) else value
@@ -42,32 +60,127 @@ def _digests():
     random, out = Prng("REQ-1"), []
     for n in (0, 1, 55, 135, 136, 137, 272, 500):
         data = bytes(random.list(n, 0, 255))
-        out.append(accept("REQ-1", f"keccak of {n} bytes", {"bytes": hexa(data)}, {"keccak256": hexa(curve.keccak256(data))}))
+        out.append(
+            accept(
+                "REQ-1",
+                f"keccak of {n} bytes",
+                {"bytes": hexa(data)},
+                {"keccak256": hexa(curve.keccak256(data))},
+            )
+        )
     for ledger in (ZERO, random.hash()):
-        out.append(accept("REQ-1", "domain", {"ledger": hexa(ledger)}, {"domain_separator": hexa(protocol.domain_separator(ledger))}))
+        out.append(
+            accept(
+                "REQ-1",
+                "domain",
+                {"ledger": hexa(ledger)},
+                {"domain_separator": hexa(protocol.domain_separator(ledger))},
+            )
+        )
         struct = random.hash()
-        out.append(accept("REQ-1", "digest", {"ledger": hexa(ledger), "struct_hash": hexa(struct)}, {"digest": hexa(protocol.digest(ledger, struct))}))
+        out.append(
+            accept(
+                "REQ-1",
+                "digest",
+                {"ledger": hexa(ledger), "struct_hash": hexa(struct)},
+                {"digest": hexa(protocol.digest(ledger, struct))},
+            )
+        )
     base = base_request()
-    requests = [("plain", base), ("no stop", dict(base, stop=[])), ("empty stop string", dict(base, stop=[""])), ("UTF-8", dict(base, stop=["é", "😀"])),
-                ("greatest", dict(base, price=2**256 - 1, deadline=2**64 - 1, prompt_count=2**32 - 1, max_tokens=2**32 - 1, mode=255)), ("zeros", dict(base, price=0, deadline=0)),
-                ("greedy", dict(base, sampling=Sampling())), ("negative", dict(base, sampling=Sampling(0, 0, 1, 0, -(2**20), -1, ZERO))),
-                ("extremes of i32", dict(base, sampling=Sampling(2**32 - 1, 0, 0, 0, -(2**31), 2**31 - 1, ZERO)))]
+    requests = [
+        ("plain", base),
+        ("no stop", dict(base, stop=[])),
+        ("empty stop string", dict(base, stop=[""])),
+        ("UTF-8", dict(base, stop=["é", "😀"])),
+        (
+            "greatest",
+            dict(
+                base,
+                price=2**256 - 1,
+                deadline=2**64 - 1,
+                prompt_count=2**32 - 1,
+                max_tokens=2**32 - 1,
+                mode=255,
+            ),
+        ),
+        ("zeros", dict(base, price=0, deadline=0)),
+        ("greedy", dict(base, sampling=Sampling())),
+        ("negative", dict(base, sampling=Sampling(0, 0, 1, 0, -(2**20), -1, ZERO))),
+        (
+            "extremes of i32",
+            dict(base, sampling=Sampling(2**32 - 1, 0, 0, 0, -(2**31), 2**31 - 1, ZERO)),
+        ),
+    ]
     for name, request in requests:
-        out.append(_struct("REQ-2", name, ZERO, "request", request, protocol.request_struct_hash(request)))
+        out.append(
+            _struct("REQ-2", name, ZERO, "request", request, protocol.request_struct_hash(request))
+        )
     ledger = random.hash()
-    out.append(_struct("REQ-2", "with a ledger", ledger, "request", base, protocol.request_struct_hash(base)))
-    claim = {"request_hash": random.hash(), "trace_root": random.hash(), "prompt_count": 5, "out_count": 3, "finish_reason": 3, "session": ZERO, "checkpoint": 0, "checkpoint_hash": ZERO}
+    out.append(
+        _struct(
+            "REQ-2", "with a ledger", ledger, "request", base, protocol.request_struct_hash(base)
+        )
+    )
+    claim = {
+        "request_hash": random.hash(),
+        "trace_root": random.hash(),
+        "prompt_count": 5,
+        "out_count": 3,
+        "finish_reason": 3,
+        "session": ZERO,
+        "checkpoint": 0,
+        "checkpoint_hash": ZERO,
+    }
     full = dict(claim, session=random.hash(), checkpoint=2**64 - 1, checkpoint_hash=random.hash())
     for name, value in (("plain", claim), ("with a session", full)):
-        out.append(_struct(["CLAIM-1", "CLAIM-2"] if value is claim else "CLAIM-1", name, ZERO, "claim", value, protocol.claim_struct_hash(value)))
+        out.append(
+            _struct(
+                ["CLAIM-1", "CLAIM-2"] if value is claim else "CLAIM-1",
+                name,
+                ZERO,
+                "claim",
+                value,
+                protocol.claim_struct_hash(value),
+            )
+        )
     claim_hash = protocol.digest(ZERO, protocol.claim_struct_hash(claim))
-    out.append(_struct("CLAIM-3", "countersignature", ZERO, "claim_hash", claim_hash, protocol.countersignature_struct_hash(claim_hash)))
-    for client, counter in ((bytes(20), 0), (random.hash()[:20], 1), (random.hash()[:20], 2**64 - 1)):
-        out.append(accept("REQ-3", "task id", {"client": hexa(client), "counter": str(counter)}, {"task_id": hexa(protocol.task_id(client, counter))}))
+    out.append(
+        _struct(
+            "CLAIM-3",
+            "countersignature",
+            ZERO,
+            "claim_hash",
+            claim_hash,
+            protocol.countersignature_struct_hash(claim_hash),
+        )
+    )
+    for client, counter in (
+        (bytes(20), 0),
+        (random.hash()[:20], 1),
+        (random.hash()[:20], 2**64 - 1),
+    ):
+        out.append(
+            accept(
+                "REQ-3",
+                "task id",
+                {"client": hexa(client), "counter": str(counter)},
+                {"task_id": hexa(protocol.task_id(client, counter))},
+            )
+        )
     for n in (1, 2, 5, 64):
         ids = random.list(n, 0, 262143)
-        out.append(accept("REQ-4", f"{n} ids", {"ids": ids}, {"root": hexa(protocol.prompt_root(ids))}))
-    out.append(wrong("REQ-4", "ids swapped", {"ids": [1, 2]}, {"root": hexa(protocol.prompt_root([2, 1]))}, {"root": hexa(protocol.prompt_root([1, 2]))}))
+        out.append(
+            accept("REQ-4", f"{n} ids", {"ids": ids}, {"root": hexa(protocol.prompt_root(ids))})
+        )
+    out.append(
+        wrong(
+            "REQ-4",
+            "ids swapped",
+            {"ids": [1, 2]},
+            {"root": hexa(protocol.prompt_root([2, 1]))},
+            {"root": hexa(protocol.prompt_root([1, 2]))},
+        )
+    )
     return out
 
 
@@ -75,18 +188,39 @@ def _ranges():
     context, vocabulary, out = 300, 4200, []
 
     def case(name, code, ids=(1, 2, 3), sampling=None, **changes):
-        request = base_request(prompt_count=len(ids), prompt_root=protocol.prompt_root(list(ids)) if ids else ZERO, **changes)
+        request = base_request(
+            prompt_count=len(ids),
+            prompt_root=protocol.prompt_root(list(ids)) if ids else ZERO,
+            **changes,
+        )
         request["sampling"] = replace(Sampling(94548, seed=bytes([3] * 32)), **(sampling or {}))
-        inputs = {"request": show(request), "prompt_ids": list(ids), "context": context, "vocabulary": vocabulary}
+        inputs = {
+            "request": show(request),
+            "prompt_ids": list(ids),
+            "context": context,
+            "vocabulary": vocabulary,
+        }
 
         def check():
             protocol.check_request(request)
             protocol.check_request_for_model(request, list(ids), context, vocabulary)
             return {}
-        out.append(refused("REQ-5", name, inputs, code, check) if code else outcome("REQ-5", name, inputs, check))
+
+        out.append(
+            refused("REQ-5", name, inputs, code, check)
+            if code
+            else outcome("REQ-5", name, inputs, check)
+        )
         assert code or "out" in out[-1], name
 
-    for name, low, high in (("inv_t", 0, 2**24), ("top_k", 0, vocabulary), ("top_p", 1, 65536), ("min_p", 0, 65536), ("presence", -(2**20), 2**20), ("frequency", -(2**20), 2**20)):
+    for name, low, high in (
+        ("inv_t", 0, 2**24),
+        ("top_k", 0, vocabulary),
+        ("top_p", 1, 65536),
+        ("min_p", 0, 65536),
+        ("presence", -(2**20), 2**20),
+        ("frequency", -(2**20), 2**20),
+    ):
         case(f"least {name}", None, sampling={name: low})
         case(f"greatest {name}", None, sampling={name: high})
         case(f"{name} too great", "REQUEST_INVALID", sampling={name: high + 1})
@@ -106,47 +240,94 @@ def _ranges():
     case("id of 2^32 - 1", bad, ids=[2**32 - 1])
     for mode in (1, 2, 255):
         case(f"mode {mode}", bad, mode=mode)
-    for name, stop, code in (("none", [], None), ("four", ["a", "b", "c", "d"], None), ("five", ["a", "b", "c", "d", "e"], bad), ("64 bytes", ["é" * 32], None), ("65 bytes", ["é" * 32 + "a"], bad),
-                             ("empty", [""], bad), ("twice", ["a", "a"], bad), ("descending", ["b", "a"], bad), ("prefix first", ["a", "aa"], None), ("prefix last", ["aa", "a"], bad),
-                             ("by bytes, not UTF-16", ["\ue000", "\U00010000"], None), ("by UTF-16", ["\U00010000", "\ue000"], bad)):
+    for name, stop, code in (
+        ("none", [], None),
+        ("four", ["a", "b", "c", "d"], None),
+        ("five", ["a", "b", "c", "d", "e"], bad),
+        ("64 bytes", ["é" * 32], None),
+        ("65 bytes", ["é" * 32 + "a"], bad),
+        ("empty", [""], bad),
+        ("twice", ["a", "a"], bad),
+        ("descending", ["b", "a"], bad),
+        ("prefix first", ["a", "aa"], None),
+        ("prefix last", ["aa", "a"], bad),
+        ("by bytes, not UTF-16", ["\ue000", "\U00010000"], None),
+        ("by UTF-16", ["\U00010000", "\ue000"], bad),
+    ):
         case("stop: " + name, code, stop=stop)
     return out
 
 
 def _signatures():
     random, out = Prng("REQ-6"), []
-    keys = [1, 2, curve.ORDER - 1] + [int.from_bytes(random.hash(), "big") % curve.ORDER for _ in range(5)]
+    keys = [1, 2, curve.ORDER - 1] + [
+        int.from_bytes(random.hash(), "big") % curve.ORDER for _ in range(5)
+    ]
     digests = [random.hash() for _ in keys]
     digests[3], digests[4] = b"\xff" * 32, ZERO
     for key, digest in zip(keys, digests):
         signature = curve.sign(key, digest)
         right = {"address": hexa(curve.address(key)), "signature": hexa(signature)}
         assert curve.recover(digest, signature, "REQUEST_SIGNATURE") == curve.address(key)
-        out.append(accept("REQ-6", "sign", {"private_key": hexa(key.to_bytes(32, "big")), "digest": hexa(digest)}, right))
+        out.append(
+            accept(
+                "REQ-6",
+                "sign",
+                {"private_key": hexa(key.to_bytes(32, "big")), "digest": hexa(digest)},
+                right,
+            )
+        )
 
     def case(name, digest, signature, code="REQUEST_SIGNATURE"):
         inputs = {"digest": hexa(digest), "signature": hexa(signature)}
 
         def function():
             return {"address": hexa(curve.recover(digest, signature, "REQUEST_SIGNATURE"))}
-        out.append(refused("REQ-6", name, inputs, code, function) if code else outcome("REQ-6", name, inputs, function))
+
+        out.append(
+            refused("REQ-6", name, inputs, code, function)
+            if code
+            else outcome("REQ-6", name, inputs, function)
+        )
         assert code or "out" in out[-1]
 
     digest, signature = digests[5], curve.sign(keys[5], digests[5])
-    r, s, v = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:64], "big"), signature[64]
+    r, s, v = (
+        int.from_bytes(signature[:32], "big"),
+        int.from_bytes(signature[32:64], "big"),
+        signature[64],
+    )
     case("recover", digest, signature, None)
     case("other v recovers another address", digest, curve.join(r, s, 55 - v), None)
     case("other digest recovers another address", digests[6], signature, None)
     case("s = n/2", digest, curve.join(r, curve.ORDER // 2, 27), None)
     case("high s", digest, curve.join(r, curve.ORDER - s, 55 - v))
     case("s just above n/2", digest, curve.join(r, curve.ORDER // 2 + 1, 27))
-    for name, parts in (("r = 0", (0, s, v)), ("s = 0", (r, 0, v)), ("r = n", (curve.ORDER, s, v)), ("s = n", (r, curve.ORDER, v)), ("r + n", (r + curve.ORDER if r + curve.ORDER < 2**256 else 2**256 - 1, s, v)),
-                        ("v = 0", (r, s, 0)), ("v = 1", (r, s, 1)), ("v = 26", (r, s, 26)), ("v = 29", (r, s, 29)), ("v = 255", (r, s, 255))):
+    for name, parts in (
+        ("r = 0", (0, s, v)),
+        ("s = 0", (r, 0, v)),
+        ("r = n", (curve.ORDER, s, v)),
+        ("s = n", (r, curve.ORDER, v)),
+        ("r + n", (r + curve.ORDER if r + curve.ORDER < 2**256 else 2**256 - 1, s, v)),
+        ("v = 0", (r, s, 0)),
+        ("v = 1", (r, s, 1)),
+        ("v = 26", (r, s, 26)),
+        ("v = 29", (r, s, 29)),
+        ("v = 255", (r, s, 255)),
+    ):
         case(name, digest, curve.join(*parts))
-    no_point = next(x for x in range(1, 100) if pow(pow(x, 3, curve.FIELD) + 7, (curve.FIELD - 1) // 2, curve.FIELD) != 1)
+    no_point = next(
+        x
+        for x in range(1, 100)
+        if pow(pow(x, 3, curve.FIELD) + 7, (curve.FIELD - 1) // 2, curve.FIELD) != 1
+    )
     case("r is no x of the curve", digest, curve.join(no_point, s, v))
     point = curve.GENERATOR  # with R = G and z = s the recovered key is the point at infinity
-    case("point at infinity", (12345).to_bytes(32, "big"), curve.join(point[0], 12345, 27 + point[1] % 2))
+    case(
+        "point at infinity",
+        (12345).to_bytes(32, "big"),
+        curve.join(point[0], 12345, 27 + point[1] % 2),
+    )
     return out
 
 
