@@ -21,8 +21,8 @@ expect() {
   shift 2
   "$@" >said 2>&1
   got=$?
-  [ "$got" = "$code" ] || fail "exit $got, not $code: $* : $(head -c 300 said)"
-  grep -qE -- "$pattern" said || fail "no '$pattern' from: $* : $(head -c 300 said)"
+  [ "$got" = "$code" ] || fail "exit $got, not $code: $(head -c 200 <<<"$*") : $(head -c 300 said)"
+  grep -qE -- "$pattern" said || fail "no '$pattern' from: $(head -c 200 <<<"$*") : $(head -c 300 said)"
 }
 
 # expect_json CODE COMMAND... : standard output is one JSON value.
@@ -146,8 +146,12 @@ test_flags() {
   for value in abc 1.5 0 -3 99999999999; do
     expect 2 'max-tokens' "$otr" ask --model M "--max-tokens=$value" x
   done
-  for value in nan -1 1e9 inf hot; do expect 2 'temperature' "${ask[@]}" "--temperature=$value" x; done
-  for value in junk -1 0x12 18446744073709551616; do expect 2 'seed' "${ask[@]}" "--seed=$value" x; done
+  for value in nan -1 1e9 inf hot; do
+    expect 2 'temperature' "${ask[@]}" "--temperature=$value" x
+  done
+  for value in junk -1 0x12 18446744073709551616; do
+    expect 2 'seed' "${ask[@]}" "--seed=$value" x
+  done
   for value in 0 -1 100000 many; do expect 2 'threads' "${ask[@]}" "--threads=$value" x; done
   for value in nan 1.5 -0.1; do expect 2 'top-p' "${ask[@]}" "--top-p=$value" x; done
   expect 2 'presence' "${ask[@]}" --presence-penalty=17 x
@@ -187,7 +191,9 @@ test_files() {
   expect 2 'missing' "$otr" model eval M --text missing
   [ ! -e X ] || fail "a failed import wrote a model"
 
-  for file in empty garbage M; do expect 1 'FAILED.*(MALFORMED|NOT_CANONICAL)' "${verify[@]}" "$file" --model M; done
+  for file in empty garbage M; do
+    expect 1 'FAILED.*(MALFORMED|NOT_CANONICAL)' "${verify[@]}" "$file" --model M
+  done
   head -c 17825792 /dev/zero >huge
   expect 1 'LIMIT_EXCEEDED' "${verify[@]}" huge --model M
   cp -r "$HF" hf2
@@ -288,7 +294,9 @@ test_memory() {
   if grep -qa __asan_init "$otr"; then return; fi
   local kib=4000 got
   # From where the system can load the program at all.
-  until (ulimit -v "$kib"; exec "$otr" --version) >/dev/null 2>&1; do kib=$((kib * 5 / 4)); done 2>/dev/null
+  until (ulimit -v "$kib"; exec "$otr" --version) >/dev/null 2>&1; do
+    kib=$((kib * 5 / 4))
+  done 2>/dev/null
   while [ "$kib" -lt 200000 ]; do
     (ulimit -v "$kib"; exec "$otr" ask --model M --max-tokens 2 --threads 2 x >limited 2>&1)
     got=$?
@@ -313,7 +321,8 @@ test_flips() {
   for i in {1..20}; do
     # The header is a tenth of this file; every second flip hits it.
     flip M $(((RANDOM * 32768 + RANDOM) % (i % 2 ? size : 8192))) $((RANDOM % 8)) flipped
-    expect 1 'MISMATCH|MALFORMED|CANONICAL|INVALID|LIMIT' "$otr" verify R.json --model flipped --recompute
+    expect 1 'MISMATCH|MALFORMED|CANONICAL|INVALID|LIMIT' \
+      "$otr" verify R.json --model flipped --recompute
   done
 }
 
