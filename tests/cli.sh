@@ -22,7 +22,8 @@ expect() {
   "$@" >said 2>&1
   got=$?
   [ "$got" = "$code" ] || fail "exit $got, not $code: $(head -c 200 <<<"$*") : $(head -c 300 said)"
-  grep -qE -- "$pattern" said || fail "no '$pattern' from: $(head -c 200 <<<"$*") : $(head -c 300 said)"
+  grep -qE -- "$pattern" said ||
+    fail "no '$pattern' from: $(head -c 200 <<<"$*") : $(head -c 300 said)"
 }
 
 # expect_json CODE COMMAND... : standard output is one JSON value.
