@@ -182,7 +182,8 @@ def check_alone(r):
     )
     require(operator != claim["signer"], "COUNTERSIGNATURE", "one key for both")
     zero = (
-        claim["session"] == bytes(32)
+        r["ledger"] == bytes(32)
+        and claim["session"] == bytes(32)
         and claim["checkpoint_hash"] == bytes(32)
         and claim["checkpoint"] == 0
     )  # CLAIM-2

@@ -149,15 +149,14 @@ def _accepted():
         )
     out.append(_case("without the model", None, receipt.write(_document(BASE))))
     document = _document(BASE)
-    document["ledger"] = hexa(Prng("ledger").hash())
     document["request"].update(price=str(2**256 - 1), deadline=str(2**64 - 1))
+    out.append(_case("greatest numbers", None, receipt.write(sign(document)), MODEL, True))
+    document["ledger"] = hexa(Prng("ledger").hash())
     out.append(
         _case(
-            "with a ledger id and greatest numbers",
-            None,
+            "signed for a ledger, which there is none yet",
+            "EVIDENCE_MISMATCH",
             receipt.write(sign(document)),
-            MODEL,
-            True,
         )
     )
     return out

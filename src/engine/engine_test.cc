@@ -172,12 +172,6 @@ TEST(Step, EveryStepReplaysAndEveryCorruptionIsTotal) {
           machine::Access& hit = witness[random() % witness.size()];
           const std::int64_t lies[] = {hit.value + 1, hit.value ^ (1LL << (random() % 63)),
                                        static_cast<std::int64_t>(random()), INT64_MIN, INT64_MAX};
-          using enum machine::Source;
-          const bool valid_by_registration =  // the model's values and the tables are what they are
-              hit.address.source == kWeight || hit.address.source == kScale ||
-              hit.address.source == kBias || hit.address.source == kGain ||
-              hit.address.source == kTable;
-          if (valid_by_registration) continue;
           const std::int64_t truth = hit.value;
           for (const std::int64_t lie : lies) {
             hit.value = lie;
@@ -198,6 +192,21 @@ TEST(Step, EveryStepReplaysAndEveryCorruptionIsTotal) {
     EXPECT_GT(steps, 1000u);
     EXPECT_GT(changed, steps);  // of five lies each, most change the outcome
   }
+}
+
+TEST(Step, NamesOfStepsThatAreNotThere) {
+  const model::Artifact artifact = make_artifact({.seed = 1});
+  const machine::Program program = machine::lower(artifact.view());
+  const Sampling sampling;
+  const machine::StepContext context{program, sampling, 1};
+  EXPECT_TRUE(machine::exists(context, {0, 0, Tensor::kXIn, 0}));
+  EXPECT_FALSE(machine::exists(context, {0, 0, Tensor::kXIn, artifact.view().shape.hidden}));
+  EXPECT_FALSE(machine::exists(context, {0, 1, Tensor::kXIn, 0}));
+  EXPECT_FALSE(machine::exists(context, {0, 7, Tensor::kA, 0}));
+  EXPECT_FALSE(machine::exists(context, {0, 0, Tensor::kLogit, 0}));
+  EXPECT_FALSE(machine::exists(context, {0, machine::kHeadLayer, Tensor::kKCut, 0}));  // greedy
+  EXPECT_FALSE(machine::exists(context, {0, 0, static_cast<Tensor>(200), 0}));
+  EXPECT_FALSE(machine::exists(context, {artifact.view().shape.context, 0, Tensor::kA, 0}));
 }
 
 }  // namespace

@@ -1,12 +1,21 @@
 #include "engine/pool.h"
 
+#include <utility>
+
 namespace otr::engine {
 
 Pool::Pool(unsigned threads) {
-  for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  try {
+    for (unsigned i = 1; i < threads; ++i) workers_.emplace_back([this, i] { work(i); });
+  } catch (...) {
+    stop();  // or the members' destructors would wait for ever
+    throw;
+  }
 }
 
-Pool::~Pool() {
+Pool::~Pool() { stop(); }
+
+void Pool::stop() {
   {
     const std::lock_guard lock(mutex_);
     stop_ = true;
@@ -18,7 +27,13 @@ void Pool::run_share(unsigned index) {
   const std::size_t shares = workers_.size() + 1;
   const std::size_t begin = count_ * index / shares;
   const std::size_t end = count_ * (index + 1) / shares;
-  if (begin < end) (*body_)(begin, end);
+  if (begin >= end) return;
+  try {
+    (*body_)(begin, end);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    if (!thrown_) thrown_ = std::current_exception();
+  }
 }
 
 void Pool::split(std::size_t count, const Body& body) {
@@ -33,6 +48,7 @@ void Pool::split(std::size_t count, const Body& body) {
   run_share(0);
   std::unique_lock lock(mutex_);
   done_.wait(lock, [this] { return running_ == 0; });
+  if (thrown_) std::rethrow_exception(std::exchange(thrown_, nullptr));
 }
 
 void Pool::work(unsigned index) {

@@ -5,6 +5,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -17,7 +18,8 @@ class Pool {
   // Called with a range [begin, end) of the loop.
   using Body = std::function<void(std::size_t begin, std::size_t end)>;
 
-  // `threads` >= 1 includes the calling thread.
+  // `threads` >= 1 includes the calling thread. Throws std::system_error if the system refuses a
+  // thread; the ones made before have then ended.
   explicit Pool(unsigned threads);
   ~Pool();
   Pool(const Pool&) = delete;
@@ -26,10 +28,12 @@ class Pool {
   unsigned threads() const { return static_cast<unsigned>(workers_.size()) + 1; }
 
   // Runs body over [0, count), cut into one range per thread, and returns when all are done. One
-  // caller at a time; body must not call the pool.
+  // caller at a time; body must not call the pool. If a body throws (out of memory), the first
+  // exception is thrown again here, after all threads have left the loop.
   void split(std::size_t count, const Body& body);
 
  private:
+  void stop();
   void work(unsigned index);
   void run_share(unsigned index);
 
@@ -40,6 +44,7 @@ class Pool {
   std::uint64_t round_ = 0;
   unsigned running_ = 0;
   bool stop_ = false;
+  std::exception_ptr thrown_;
   std::vector<std::jthread> workers_;
 };
 

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <new>
 #include <numeric>
 
 namespace otr::engine {
@@ -63,6 +65,25 @@ TEST(Pool, ComesAndGoes) {
     used.split(1, [&](std::size_t, std::size_t) { ++calls; });
     EXPECT_EQ(calls, 1);
   }
+}
+
+// A body that runs out of memory: the caller hears of it, every thread has left the loop, and the
+// pool goes on working.
+TEST(Pool, ThrowsWhatABodyThrewAfterAllHaveLeft) {
+  Pool pool(3);
+  for (std::size_t culprit = 0; culprit < 3; ++culprit) {
+    std::atomic<int> left = 0;
+    EXPECT_THROW(pool.split(3,
+                            [&](std::size_t begin, std::size_t) {
+                              ++left;
+                              if (begin == culprit) throw std::bad_alloc();
+                            }),
+                 std::bad_alloc);
+    EXPECT_EQ(left, 3);
+  }
+  std::atomic<std::size_t> sum = 0;
+  pool.split(10, [&](std::size_t begin, std::size_t end) { sum += end - begin; });
+  EXPECT_EQ(sum, 10u);
 }
 
 }  // namespace

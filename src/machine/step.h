@@ -17,6 +17,7 @@
 //   uint32 noise_word(t, j)             u of SPEC SAMP-8 for the token of position t
 //   int64 claimed()                     the element under test, for steps that check (PROG-6)
 //
+// Requires that the step exists(context, id): whoever takes a name from a peer asks that first.
 // A step is total: every input is checked against the range of its tensor (PROG-7), so that the
 // bounds of SPEC chapter 17 hold for any bit pattern a peer may have committed.
 #ifndef OTR_MACHINE_STEP_H_
@@ -91,6 +92,7 @@ std::int64_t element(Reads<State>& in, Tensor tensor, std::uint64_t i) {
 
 template <class State>
 StepResult step(const StepContext& context, State& state, const StepId& id) {
+  OTR_DCHECK(exists(context, id));
   Reads<State> in(context, state, id);
   const std::int64_t value = element(in, id.tensor, id.index);
   if (!in.in_range()) return {StepOutcome::kOutOfRange, 0};

@@ -30,12 +30,18 @@ struct StepResult {
   bool operator==(const StepResult&) const = default;
 };
 
-// What is public of an execution before any of its rows is opened.
+// What is public of an execution before any of its rows is opened. Holds references.
 struct StepContext {
   const Program& program;
   const Sampling& sampling;
   std::uint32_t n_prompt = 0;
 };
+
+// Whether the program has such a step. Any name is allowed.
+inline bool exists(const StepContext& context, const StepId& id) {
+  return static_cast<int>(id.tensor) < kTensorCount && id.t < context.program.shape.context &&
+         id.index < shape_of(context.program, context.sampling, id.t, id.layer, id.tensor).size();
+}
 
 template <class State>
 class Reads {
@@ -87,18 +93,27 @@ class Reads {
     return static_cast<int>(ranged(state_.v(id_.layer, g, position, shape().head_dim),
                                    info(Tensor::kVExp).lo, info(Tensor::kVExp).hi));
   }
-  // A registered model is valid (SPEC MODEL-4): its values need no check.
+  // Model words within SPEC MODEL-4: a registered root is only a hash, so nothing else says so.
   std::int64_t weight(MatrixId m, std::uint64_t n, std::uint64_t k) {
-    return state_.weight(m, id_.layer, n, k);
+    return ranged(state_.weight(m, id_.layer, n, k), -127, 127);
   }
-  std::int64_t scale(MatrixId m, std::uint64_t n) { return state_.scale(m, id_.layer, n); }
+  std::int64_t scale(MatrixId m, std::uint64_t n) {
+    return ranged(state_.scale(m, id_.layer, n), 1, 4095);
+  }
   std::int64_t bias(MatrixId m, std::uint64_t n) {
-    return matrix(m).has_bias ? state_.bias(m, id_.layer, n) : 0;
+    if (!matrix(m).has_bias) return 0;
+    const std::int64_t bound = m == MatrixId::kWo ? std::int64_t{1} << 30 : kInt23;
+    return ranged(state_.bias(m, id_.layer, n), -bound, bound);
   }
-  std::int64_t gain(GainId g, std::uint64_t j) { return state_.gain(g, id_.layer, j); }
+  std::int64_t gain(GainId g, std::uint64_t j) {
+    return ranged(state_.gain(g, id_.layer, j), -kInt23, kInt23);
+  }
   std::uint64_t rope_step(std::uint64_t i) { return state_.rope_step(i); }
+  // The tables are constants under the spec hash; the ranges keep a step total all the same.
   std::int64_t table(TableId id, std::uint64_t row, std::uint64_t column) {
-    return state_.table(id, row, column);
+    static constexpr std::int64_t kBounds[] = {1 << 15, 1 << 30, 1 << 15, 1 << 21, 1 << 28};
+    const std::int64_t bound = kBounds[static_cast<std::size_t>(id)];
+    return ranged(state_.table(id, row, column), -bound, bound);
   }
   std::uint32_t noise_word(std::uint64_t j) { return state_.noise_word(t() + 1, j); }
   std::int64_t claimed() {

@@ -126,7 +126,8 @@ template <class State>
 std::int64_t score_of(Reads<State>& in, std::uint32_t j, std::int64_t value, std::int64_t cut) {
   const std::int64_t delta = distance_of(in, value);
   if (key_of(delta, j) > cut) return kNothingKept;
-  if (mass_of(in, delta) << 16 < in.sampling().min_p * kMassOne) return kNothingKept;
+  const std::int64_t min_p = in.sampling().min_p;
+  if (min_p != 0 && mass_of(in, delta) << 16 < min_p * kMassOne) return kNothingKept;
   const NoiseIndex at = noise_index(in.noise_word(j));
   return in.table(TableId::kGumbel, at.row, at.column) + at.extra - delta;
 }

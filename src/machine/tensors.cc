@@ -192,6 +192,7 @@ std::uint64_t size_of(const Shape& s, std::uint32_t t, Dim dim) {
 // Whether the program has the tensor at all (SPEC PROG-1, PROG-2, PROG-3).
 bool present(const Shape& s, const Sampling& sampling, std::uint32_t layer, Tensor tensor) {
   if ((tensor >= kFirstOfHead) != (layer == kHeadLayer)) return false;
+  if (layer != kHeadLayer && layer >= s.layers) return false;
   switch (tensor) {
     case Tensor::kXIn:
       return layer == 0;

@@ -103,6 +103,9 @@ Status evidence(const Receipt& receipt, const Context&) {
   if (receipt.evidence_kind != kSoftwareKey) {
     return wrong("This program knows no evidence of that kind, only \"software-key\".");
   }
+  if (receipt.ledger != Hash{}) {
+    return wrong("There is no ledger yet: the ledger id must be zero.");
+  }
   if (claim.session != Hash{} || claim.checkpoint != 0 || claim.checkpoint_hash != Hash{}) {
     return wrong("A software key has no registered session and no checkpoint.");
   }
