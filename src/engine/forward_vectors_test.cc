@@ -55,7 +55,7 @@ const model::Artifact& artifact_of(const json& in) {
   if (const auto it = all.find(name); it != all.end()) return it->second;
   auto artifact = model::parse_artifact(bytes_of(kVectors + name));
   EXPECT_TRUE(artifact) << name << ": " << artifact.error().message;
-  return all.emplace(name, *std::move(artifact)).first->second;
+  return all.emplace(name, std::move(artifact).value()).first->second;
 }
 
 Sampling sampling_of(const json& in) {

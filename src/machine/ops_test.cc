@@ -72,11 +72,19 @@ TEST(Ops, Acc) {
       const std::size_t rows = in["w"].size();
       TestState state = state_for(site, {in["w"], Values(rows, 1), {}, 0}, in["a"], 0);
       const std::uint32_t parts = blocks(size_of(in["a"]), kDotTerms);
-      EXPECT_TRUE(state.run_count(0, 0, site.part, rows * parts));
+      // The tensor exists only where there are several parts; the sum over one is the same code.
+      const StepContext context = state.context();
+      Reads<TestState> reads(context, state, {0, 0, site.part, 0});
       json lists = json::array();
       for (std::size_t n = 0; n < rows; ++n) {
-        lists.push_back(slice(state.at(site.part), n * parts, parts));
+        Values sums;
+        for (std::uint32_t p = 0; p < parts; ++p) {
+          sums.push_back(acc_part(reads, site.id, site.row, n * parts + p));
+          if (parts > 1) EXPECT_EQ(sums[p], state.at(site.part)[n * parts + p]);
+        }
+        lists.push_back(sums);
       }
+      EXPECT_TRUE(reads.in_range());
       const Tensor acc = next(site.part, 1);
       EXPECT_TRUE(state.run_count(0, 0, acc, rows));
       return json{{"parts", lists}, {"acc", state.at(acc)}};
@@ -319,6 +327,7 @@ TEST(Ops, Score) {
     Values& z = state.at(kZ);
     const std::uint32_t begin = lo / kTile * kTile;
     EXPECT_EQ(z.size(), (t / kTile + 1) * kTile - begin);
+    if (z.size() < t + 1 - begin) return nullptr;
     for (std::uint32_t u = 0; u < z.size(); ++u) {
       if (begin + u < lo || begin + u > t) EXPECT_EQ(z[u], 0) << begin + u;
     }
@@ -417,8 +426,9 @@ TEST(Ops, AttentionRow) {
 
 TEST(Ops, Residual) {
   for (const std::uint32_t layer : {0u, 1u}) {
-    for (const MatrixSite& site : {kOSite, kDownSite}) {
+    for (const MatrixSite& without_bias : {kOSite, kDownSite}) {
       check_vectors("ops", "OP-14", [&](const json& in) -> json {
+        const MatrixSite& site = in["bias"].is_null() ? without_bias : kOSite;  // only o has one
         TestState state = state_for(site, matrix_of(in["matrix"], in["bias"]), in["a"], in["f"]);
         state.shape().residual_frac_bits = in["F_x"];
         const Values x = in["x"];

@@ -177,7 +177,9 @@ json choice(const json& in) {
   const Sampling sampling = sampling_of(in["sampling"]);
   TestState state = head_state(in["logits"], sampling, in["tokens"], in["n_prompt"]);
   const Choice chosen = native(state);
-  EXPECT_TRUE(run_sampler(state, chosen.k_cut, chosen.p_cut));
+  const bool accepted = run_sampler(state, chosen.k_cut, chosen.p_cut);
+  EXPECT_TRUE(accepted) << "a step refuses the native sampler's cuts";
+  if (!accepted) return nullptr;
   EXPECT_EQ(state.at(kToken)[0], chosen.token);
   const Values values = penalised(state);
   json out = {{"L", values}, {"token", chosen.token}};
@@ -250,6 +252,26 @@ TEST(Sample, FalseCutsAreRefused) {
   check_vectors("sampling", "SAMP-4", try_cuts);
   check_vectors("sampling", "SAMP-6", try_cuts);
   EXPECT_GT(refused, 1000);
+}
+
+// The outer cut holds for p_cut whatever sums were committed; with the true sums a key beyond it
+// never is the shortest prefix, so that only false ones show it.
+TEST(Sample, NoPCutBeyondTheKCut) {
+  TestState state =
+      head_state({0, -1, -2, -3}, {.inv_t = 65536, .top_k = 2, .top_p = 40000}, {0}, 1);
+  const auto keys = sorted_keys(state.at(kLogit), state.sampling.inv_t);
+  ASSERT_TRUE(run_head(state, {kLHi, kLMax}));
+  state.at(kKMass) = {kMassOne};
+  state.at(kPMass) = {kMassOne};
+  for (const std::int64_t outer : keys) {
+    state.at(kKCut) = {outer};
+    for (const std::int64_t claim : keys) {
+      state.claim = claim;
+      const StepResult result = state.step_at(0, kHeadLayer, kPCut, 0);
+      EXPECT_EQ(result.outcome, claim > outer ? StepOutcome::kMismatch : StepOutcome::kValue)
+          << claim << " within " << outer;
+    }
+  }
 }
 
 // A vocabulary of three chunks, the last of them short.

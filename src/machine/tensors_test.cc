@@ -320,6 +320,7 @@ TEST(Bounds, NormsOfTheWidestRow) {
   TestState state;
   state.shape().heads = state.shape().kv_heads = 1;
   state.shape().head_dim = kMaxHeadDim;
+  state.shape().qk_norm = true;
   state.shape().eps_qk = std::int64_t{1} << 40;
   state.at(kQY).assign(kMaxHeadDim, -kInt23);
   expect_reaches(state, 0, 0, kQRoot, Wide{kInt23} * kInt23 * 256 + state.shape().eps_qk);
@@ -346,6 +347,52 @@ TEST(Bounds, RotationAndScores) {
     // One more than the bound of a row is refused: the sum's bound would not hold.
     state.at(kQ)[d - 1] = bound + 1;
     EXPECT_EQ(state.step_at(0, 0, kZ, 0).outcome, StepOutcome::kOutOfRange);
+  }
+}
+
+// The greatest value that a bound allows stands in the row; half a last place more costs a bit.
+TEST(Bounds, RowsReachTheirBounds) {
+  struct RowCase {
+    Tensor hi, lo, exp;
+    std::int64_t bound;
+    int exponent;  // of the values before they become a row
+  };
+  TestState state;
+  Shape& s = state.shape();
+  s.hidden = s.ffn = 1;
+  s.heads = s.kv_heads = 1;
+  s.head_dim = 130;
+  s.qk_frac_bits = 8;
+  for (LayerInfo& layer : state.program.layers) {
+    for (MatrixInfo& matrix : layer.matrices) matrix.exponent = 10;
+    layer.bounds = {101, 102, 103, 104};
+    layer.gain_exponents[0] = layer.gain_exponents[3] = 2;
+  }
+  for (const Tensor exp : {kAExp, kMExp}) state.at(exp) = {0};
+  for (const Tensor root : {kN1Root, kN2Root}) state.at(root) = {1, 30, 1 << 30, 1 << 16};
+  state.at(kHeadR) = {7, 1 << 15};
+  state.at(kHeadShift) = {43};
+  state.at(kHeadM) = state.at(kHeadX) = {0};
+  const std::vector<RowCase> rows = {{kVHi, kVLo, kVExp, 127, 10},   {kQHi, kQLo, kQExp, 2047, 23},
+                                     {kKHi, kKLo, kKExp, 4095, 23},  {kAHi, kALo, kAExp, 101, 18},
+                                     {kMHi, kMLo, kMExp, 103, 18},   {kOHi, kOLo, kOExp, 102, 10},
+                                     {kGHi, kGLo, kGExp, 32639, 10}, {kHHi, kHLo, kHExp, 104, 0}};
+  for (const RowCase& row : rows) {
+    const auto exponent_for = [&](std::int64_t hi, std::int64_t lo) {
+      state.at(row.hi) = {hi};
+      state.at(row.lo) = {lo};
+      if (row.exp == kHExp) state.at(kGExp) = {0};
+      const StepResult result = state.step_at(0, 0, row.exp, 0);
+      EXPECT_EQ(result.outcome, StepOutcome::kValue) << info(row.exp).name;
+      if (row.exp != kHExp) return result.value;
+      return result.value - 10;  // e_up
+    };
+    const std::int64_t most = row.bound * 8;
+    const int kept = row.exponent - 3;
+    EXPECT_EQ(exponent_for(most + 3, 0), kept) << info(row.exp).name;
+    EXPECT_EQ(exponent_for(most + 4, 0), kept - 1) << info(row.exp).name;  // rounds up
+    EXPECT_EQ(exponent_for(0, -most - 4), kept) << info(row.exp).name;     // rounds up too
+    EXPECT_EQ(exponent_for(0, -most - 5), kept - 1) << info(row.exp).name;
   }
 }
 

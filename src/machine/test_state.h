@@ -38,7 +38,11 @@ class TestState {
   NoiseBlock noise = nullptr;
   std::int64_t claim = 0;
 
-  TestState() { program.layers.resize(2); }
+  TestState() {
+    program.layers.resize(2);
+    program.shape.layers = 2;
+    program.shape.context = kMaxContext;
+  }
 
   Values& at(Tensor tensor) { return tensors[static_cast<std::size_t>(tensor)]; }
   Shape& shape() { return program.shape; }
