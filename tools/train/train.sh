@@ -17,7 +17,7 @@ threads=${OTR_TRAIN_THREADS:-2}
 # held-out questions must then be answered well (the last word).
 plan() { # model -> steps, peak rate, stop loss, percent
   case $1 in
-    demo-hf) echo "12000 2e-3 0.20 90" ;;
+    demo-hf) echo "12000 2e-3 0.215 80" ;;
     demo-small-hf) echo "12000 3e-3 0.25 75" ;;
     *)
       echo "train.sh: no model $1; there are demo-hf and demo-small-hf" >&2
