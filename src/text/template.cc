@@ -29,6 +29,7 @@ std::size_t find_tag(std::string_view source, std::size_t at) {
 }  // namespace
 
 Result<TemplatedText> apply_template(std::string_view source, std::string_view question) {
+  if (source.ends_with('\n')) source.remove_suffix(1);  // Jinja drops one line feed at the end
   TemplatedText result;
   for (std::size_t at = 0; at < source.size();) {
     const std::size_t open = find_tag(source, at);

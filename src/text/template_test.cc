@@ -16,6 +16,12 @@ TEST(Template, LiteralTextAndQuestion) {
   EXPECT_EQ(result->text, "Q: why?\nA:why?");
 }
 
+TEST(Template, OneLineFeedAtTheEndIsDroppedAsJinjaDoes) {
+  EXPECT_EQ(apply_template("A:\n", "x")->text, "A:");
+  EXPECT_EQ(apply_template("A:\n\n", "x")->text, "A:\n");
+  EXPECT_EQ(apply_template("\n" + std::string(kQuestion), "x\n")->text, "\nx\n");
+}
+
 TEST(Template, BosOnlyAtTheBeginning) {
   const auto result = apply_template("{{bos_token}}[{{messages[0]['content']}}]", "x");
   ASSERT_TRUE(result) << result.error().message;

@@ -30,8 +30,9 @@ SHAPES = {
 }
 # GPT-2's pattern with \p{L} and \p{N} written out for ASCII.
 WORDS = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?[A-Za-z]+| ?[0-9]+| ?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+")
-# One question; the template language that `otr ask` understands (src/text/template.h).
-CHAT_TEMPLATE = "{{ bos_token }}Q: {{ messages[0]['content'] }}\nA:\n"
+# One question; the template language that `otr ask` understands (src/text/template.h). Jinja
+# drops the last line feed, so there are two for one.
+CHAT_TEMPLATE = "{{ bos_token }}Q: {{ messages[0]['content'] }}\nA:\n\n"
 
 
 def byte_alphabet():
