@@ -278,5 +278,44 @@ TEST(ForwardVectors, ReferenceAndMicroTraces) {
   }
 }
 
+// Penalties count the output alone (SPEC SAMP-1). The prompt here ends with what the model says
+// anyway, so that an engine that counted the prompt too would be turned away from it.
+TEST(ForwardVectors, PenaltiesLeaveThePromptAlone) {
+  json in = executions().at(0)["in"];
+  in["sampling"]["inv_t"] = 0;
+  const auto answer = [](const Execution& run, std::size_t count) {
+    Forward forward(run.model(), 1);
+    TraceBuilder trace(run.model().shape, TraceBuilder::Keep::kTops);
+    const auto ids = generate(
+        forward, run.model(), run.job(), trace, [&](std::uint32_t) { return --count == 0; },
+        [] { return false; });
+    EXPECT_TRUE(ids);
+    return ids.value_or(Ids());
+  };
+  const Execution plain(in);
+  const Ids said = answer(plain, 12);
+  Ids prompt = plain.prompt;
+  prompt.insert(prompt.end(), said.begin(), said.end());
+  in["prompt"] = prompt;
+  in["sampling"]["presence"] = machine::kMaxPenalty;
+  const Execution penalised(in);
+  const Ids ids = answer(penalised, 12);
+
+  Reference reference(penalised.model(), penalised.sampling,
+                      static_cast<std::uint32_t>(prompt.size()), trace::noise_block);
+  Ids truth;
+  for (const std::uint32_t id : prompt) ASSERT_TRUE(reference.advance(id));
+  while (truth.size() < ids.size()) {
+    const auto id = reference.choose();
+    ASSERT_TRUE(id);
+    truth.push_back(*id);
+    ASSERT_TRUE(reference.advance(*id));
+  }
+  EXPECT_EQ(ids, truth);
+  // Else the test could not tell the two apart.
+  EXPECT_TRUE(std::ranges::any_of(
+      ids, [&](std::uint32_t id) { return std::ranges::find(prompt, id) != prompt.end(); }));
+}
+
 }  // namespace
 }  // namespace otr::engine

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "base/test_vectors.h"
 #include "machine/program.h"
 
@@ -118,6 +120,20 @@ TEST(Rows, NormRow) {
             {"exponent", exponent},
             {"a", a}};
   });
+}
+
+// Where x is shifted, ε is shifted twice as far. The vectors show it in N, which a row has not.
+TEST(Rows, EpsilonIsShiftedTwice) {
+  for (int s = 1; s <= 8; ++s) {
+    const std::vector<std::int32_t> x = {1 << (22 + s), 0}, g = {3, 5};
+    Values scratch(2);
+    std::array<std::int16_t, 2> row{};
+    const std::int64_t eps = std::int64_t{1} << 40;
+    norm_row(x, Gain{g, 20}, eps, 32639, scratch, row.data());
+    const std::int64_t x_shifted = 1 << 22;
+    const auto root = machine::reciprocal_root(x_shifted * x_shifted + (eps >> (2 * s)));
+    EXPECT_EQ(scratch, (Values{x_shifted * 3 * root.r, 0})) << s;
+  }
 }
 
 TEST(Rows, HeadNorm) {
