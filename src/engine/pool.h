@@ -3,6 +3,7 @@
 #ifndef OTR_ENGINE_POOL_H_
 #define OTR_ENGINE_POOL_H_
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <exception>
@@ -41,9 +42,10 @@ class Pool {
   std::condition_variable start_, done_;
   const Body* body_ = nullptr;
   std::size_t count_ = 0;
-  std::uint64_t round_ = 0;
-  unsigned running_ = 0;
-  bool stop_ = false;
+  // body_ and count_ are published by the release of round_ and given back by running_ reaching 0.
+  std::atomic<std::uint64_t> round_ = 0;
+  std::atomic<unsigned> running_ = 0;
+  std::atomic<bool> stop_ = false;
   std::exception_ptr thrown_;
   std::vector<std::jthread> workers_;
 };
