@@ -6,7 +6,7 @@ namespace otr::engine {
 namespace {
 
 // A loop of a small model is over in microseconds, and sleeping between two of them costs more than
-// the loop (80 us a wake-up on a virtual machine): so look for the next one for a while first.
+// the loop (docs/performance.md): so look for the next one for a while first.
 constexpr int kSpins = 4000;
 
 template <class Done>
