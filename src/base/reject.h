@@ -34,9 +34,10 @@ enum class Reject : std::uint8_t {
   kPathInvalid = 21,
   kStepMismatch = 22,
   kTokenPathMismatch = 23,
+  kProofInvalid = 24,
 };
 
-inline constexpr std::array<std::string_view, 23> kRejectNames = {
+inline constexpr std::array<std::string_view, 24> kRejectNames = {
     "MALFORMED",         "NOT_CANONICAL",         "LIMIT_EXCEEDED",
     "SPEC_MISMATCH",     "MODEL_INVALID",         "MODEL_ROOT_MISMATCH",
     "REQUEST_INVALID",   "TASK_ID_MISMATCH",      "PROMPT_ROOT_MISMATCH",
@@ -44,7 +45,7 @@ inline constexpr std::array<std::string_view, 23> kRejectNames = {
     "CLAIM_SIGNATURE",   "COUNTERSIGNATURE",      "EVIDENCE_MISMATCH",
     "TEXT_MISMATCH",     "FINISH_MISMATCH",       "TOKEN_MISMATCH",
     "OUT_OF_RANGE",      "TRACE_ROOT_MISMATCH",   "PATH_INVALID",
-    "STEP_MISMATCH",     "TOKEN_PATH_MISMATCH"};
+    "STEP_MISMATCH",     "TOKEN_PATH_MISMATCH",   "PROOF_INVALID"};
 
 constexpr std::string_view name_of(Reject reject) {
   return kRejectNames[static_cast<std::size_t>(reject) - 1];
