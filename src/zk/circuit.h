@@ -90,6 +90,7 @@ struct CircuitOptions {
   int s_r = 1;
   bool sampled = false;  // inv_t > 0
   bool e3 = false, kept = false;
+  bool qk_bias = false, o_bias = false, penalties = false;
 
   bool operator==(const CircuitOptions&) const = default;
 };
