@@ -30,6 +30,8 @@ enum class Kind : std::uint32_t {
   kTrace = 8,
   kMicroTensor = 9,
   kMicroTrace = 10,
+  kProofData = 11,
+  kProofParity = 12,
 };
 enum class Type : std::uint32_t {
   kHash = 0,  // 32 bytes, taken as the leaf hash itself
