@@ -70,7 +70,7 @@ model::Artifact random_model() {
                   .vocabulary = 8192,
                   .context = 1024,
                   .residual_frac_bits = 16,
-                  .qk_frac_bits = 14,
+                  .qk_frac_bits = 13,
                   .eps = 1 << 20};
   const std::vector<int> bits(config.shape.layers, 16);
   config.act_bits = {.attn = bits, .o = bits, .mlp = bits, .down = bits, .head = 16};

@@ -55,7 +55,7 @@ SCALARS = {
     "hidden": (1, 16384),
     "kv_heads": (1, 256),
     "layers": (1, 256),
-    "qk_frac_bits": (8, 14),
+    "qk_frac_bits": (8, 13),
     "residual_frac_bits": (8, 20),
     "vocabulary": (1, 262144),
     "window": (0, 131071),
@@ -241,6 +241,15 @@ def read_config(text):
         "exponents",
     )
     require(c["exponents"]["embed"] >= c["residual_frac_bits"], "MODEL_INVALID", "e_E")
+    require(
+        all(
+            e <= c["qk_frac_bits"] + 18
+            for name, e in c["exponents"].items()
+            if name.endswith((".wq", ".wk"))
+        ),
+        "MODEL_INVALID",
+        "exponents of wq and wk",
+    )
     eos = c["eos_ids"]
     require(
         len(eos) <= 16 and all(0 <= i < c["vocabulary"] for i in eos), "MODEL_INVALID", "eos_ids"

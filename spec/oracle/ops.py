@@ -14,9 +14,9 @@ from oracle.tables import angle, entry
 PART = 2048  # OP-1
 ATTENTION_TILE = 128
 NORM_CAP = 20  # OP-4
-BOUND_23 = 2**23 - 1
-BOUND_A = 2**19 - 1  # OP-12
-BOUND_31 = 2**31 - 1
+SIGNED_19 = (-(2**18), 2**18 - 1)  # rsh(A, s) of OP-12
+SIGNED_24 = (-(2**23), 2**23 - 1)  # x', q and k before rotation
+SIGNED_32 = (-(2**31), 2**31 - 1)  # residual, logits
 
 
 @dataclass
@@ -38,6 +38,11 @@ def in_range(value, low, high, what):
     """ARITH-5."""
     require(low <= value <= high, "OUT_OF_RANGE", f"{what}: {value}")
     return value
+
+
+def within(value, ends):
+    low, high = ends
+    return low <= value <= high
 
 
 def parts(w_row, a):
@@ -78,9 +83,9 @@ class NormRow:
 def norm_row(x, gain, eps, bound):
     """OP-4."""
     s = 0
-    while any(abs(rsh(v, s)) > BOUND_23 for v in (max(x), min(x))):
+    while not all(within(v // 2**s, SIGNED_24) for v in (max(x), min(x))):
         s += 1
-    xs = [rsh(v, s) for v in x]
+    xs = [v // 2**s for v in x]
     N = max(1, sum(v * v for v in xs) + rsh(eps, 2 * s))
     k, t, R = reciprocal_root(N)
     v = [xj * gj * R for xj, gj in zip(xs, gain.g)]
@@ -94,7 +99,7 @@ def head_norm(y, gain, eps_q, F_q):
     N = max(1, sum(v * v for v in y) + eps_q)
     k, t, R = reciprocal_root(N)
     return (N, k, t, R), [
-        in_range(rsh(v * g * R, gain.e + 46 - k - F_q), -BOUND_23, BOUND_23, "OP-5")
+        in_range(rsh(v * g * R, gain.e + 46 - k - F_q), *SIGNED_24, "OP-5")
         for v, g in zip(y, gain.g)
     ]
 
@@ -102,7 +107,7 @@ def head_norm(y, gain, eps_q, F_q):
 def project(w, bias, a, f, F_q):
     """OP-6 before the head norm."""
     return [
-        in_range(linear(w, n, a, f, F_q) + (bias[n] if bias else 0), -BOUND_23, BOUND_23, "OP-6")
+        in_range(linear(w, n, a, f, F_q) + (bias[n] if bias else 0), *SIGNED_24, "OP-6")
         for n in range(len(w.w))
     ]
 
@@ -125,8 +130,8 @@ K_BOUND = 4095
 
 def qk_row(r, F_q, bound):
     """OP-8: (row, exponent)."""
-    values, exponent = row(r, [F_q + 15] * len(r), bound, 30)
-    in_range(exponent, 4, 30, "OP-8 exponent")
+    values, exponent = row(r, [F_q + 15] * len(r), bound, F_q)
+    in_range(exponent, 4, F_q, "OP-8 exponent")
     return values, exponent
 
 
@@ -187,7 +192,7 @@ def attention_head(tiles):
     b = bitlen(S) - 31
     R = 2**46 // (S >> b)
     s = 0
-    while any(abs(rsh(v, s)) > BOUND_A for v in A):
+    while not all(within(rsh(v, s), SIGNED_19) for v in A):
         s += 1
     return HeadOut(M, X, S, b, R, A, s, [rsh(v, s) * R for v in A], 46 - s + b + M - X)
 
@@ -201,9 +206,7 @@ def attention_row(heads, bound):
 def residual(x, w, bias, a, f, F_x):
     """OP-14."""
     return [
-        in_range(
-            x[n] + linear(w, n, a, f, F_x) + (bias[n] if bias else 0), -BOUND_31, BOUND_31, "OP-14"
-        )
+        in_range(x[n] + linear(w, n, a, f, F_x) + (bias[n] if bias else 0), *SIGNED_32, "OP-14")
         for n in range(len(x))
     ]
 
@@ -228,7 +231,7 @@ def feed_forward_row(v, exponent, bound):
 def logits(w_head, a, f):
     """OP-17."""
     return [
-        in_range(linear(w_head, j, a, f, 16), -BOUND_31, BOUND_31, "OP-17")
+        in_range(linear(w_head, j, a, f, 16), *SIGNED_32, "OP-17")
         for j in range(len(w_head.w))
     ]
 

@@ -185,7 +185,7 @@ def _range_cases():
         ("residual_frac_bits of 7", {"residual_frac_bits": 7}),
         ("residual_frac_bits of 21", {"residual_frac_bits": 21}),
         ("qk_frac_bits of 7", {"qk_frac_bits": 7}),
-        ("qk_frac_bits of 15", {"qk_frac_bits": 15}),
+        ("qk_frac_bits of 14", {"qk_frac_bits": 14}),
         ("eps above 2^40", {"eps": 2**40 + 1}),
         ("negative eps", {"eps": -1}),
         ("eps_qk above 2^40", {"eps_qk": 2**40 + 1}),
@@ -199,6 +199,12 @@ def _range_cases():
         ("exponent of a weight of 34", {"exponents": dict(exponents, **{"layers.1.wo": 34})}),
         ("e_E of 34", {"exponents": dict(exponents, embed=34)}),
         ("negative exponent", {"exponents": dict(exponents, **{"layers.1.wo": -1})}),
+        ("exponent of wq of F_q + 19", {"exponents": dict(exponents, **{"layers.2.wq": 30})}),
+        ("exponent of wk of F_q + 19", {"exponents": dict(exponents, **{"layers.0.wk": 30})}),
+        (
+            "exponent of wk of F_q + 19 at the greatest F_q",
+            {"qk_frac_bits": 13, "exponents": dict(exponents, **{"layers.0.wk": 32})},
+        ),
         ("exponent of a gain of 41", {"exponents": dict(exponents, final_norm=41)}),
         ("e_E below F_x", {"exponents": dict(exponents, embed=13)}),
     ):
@@ -216,6 +222,17 @@ def _range_cases():
         ("no eos_ids", {"eos_ids": []}),
         ("window of C - 1", {"window": 63}),
         ("e_E = F_x", {"exponents": dict(exponents, embed=14)}),
+        (
+            "exponents of wq and wk of F_q + 18",
+            {"exponents": dict(exponents, **{"layers.2.wq": 29, "layers.0.wk": 29})},
+        ),
+        (
+            "exponents of wq and wk of F_q + 18 at the greatest F_q",
+            {
+                "qk_frac_bits": 13,
+                "exponents": dict(exponents, **{"layers.2.wq": 31, "layers.0.wk": 31}),
+            },
+        ),
         (
             "greatest exponents",
             {

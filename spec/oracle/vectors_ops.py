@@ -207,6 +207,7 @@ def _norm_row():
             bound=MOST,
             near=e == 8,
         )
+    gain4 = Gain([70000] * 4, 16)
     maker.add("zero row", x=[0] * 8, gain=gain, eps=0, bound=MOST)
     maker.add("zero row, eps", x=[0] * 8, gain=gain, eps=5000, bound=MOST)
     maker.add(
@@ -222,28 +223,35 @@ def _norm_row():
         "largest", x=[2**31 - 1] * 8, gain=Gain([2**23 - 1] * 8, 40), eps=2**40, bound=MOST
     )
     maker.add(
-        "smallest",
-        x=[-(2**31) + 1] * 4 + [2**31 - 1] * 4,
+        "smallest",  # s = 8 and x' = -2^23
+        x=[-(2**31)] * 4 + [2**31 - 1] * 4,
         gain=Gain([-(2**23) + 1] * 8, 0),
         eps=0,
         bound=127,
     )
+    maker.add("floor, not rounded", x=[2**30 + 127, -1, -128, 255], gain=gain4, eps=0, bound=MOST)
     for x in (
         2**23 - 1,
         2**23,
+        -(2**23),
+        -(2**23) - 1,
         2**24 - 2,
         2**24 - 1,
+        2**24,
         -(2**24) + 1,
         -(2**24),
+        -(2**24) - 1,
         2**24 + 2**23,
-    ):  # rsh(x, s) at the edge of 2^23 - 1
+        -(2**30),
+        -(2**30) - 1,
+    ):  # floor(x / 2^s) at the edges of 24 bits
         maker.add(
             "edge of the shift",
             x=[x, 5, -7, 100],
-            gain=Gain([70000] * 4, 16),
+            gain=gain4,
             eps=12345,
             bound=MOST,
-            near=x == 2**24 - 1,
+            near=x in (2**24 - 1, -(2**24)),
         )
     maker.add(
         "d > 4096",
@@ -264,7 +272,7 @@ def _head_norm_out(y, gain, eps_q, F_q):
 def _head_norm():
     maker = Maker("OP-5", _head_norm_out)
     random = Prng("OP-5")
-    for D, F_q in ((8, 12), (16, 8), (64, 14)):
+    for D, F_q in ((8, 12), (16, 8), (64, 13)):
         maker.add(
             f"D = {D}",
             y=random.list(D, -(2**15), 2**15),
@@ -275,7 +283,7 @@ def _head_norm():
     maker.add("zeros", y=[0] * 8, gain=Gain([1] * 8, 0), eps_q=0, F_q=12)
     maker.add(
         "largest y",
-        y=[2**23 - 1, -(2**23) + 1] * 4,
+        y=[2**23 - 1, -(2**23)] * 4,
         gain=Gain([2**20] * 8, 16),
         eps_q=2**40,
         F_q=12,
@@ -289,6 +297,8 @@ def _head_norm():
     )
     maker.out_of_range("positive", y=[5, 0], gain=Gain([2**23 - 1] * 2, 11), eps_q=0, F_q=12)
     maker.out_of_range("negative", y=[0, -5], gain=Gain([2**23 - 1] * 2, 11), eps_q=0, F_q=12)
+    maker.add("-2^23", y=[-4], gain=Gain([2**22], 11), eps_q=0, F_q=12)
+    maker.out_of_range("2^23", y=[4], gain=Gain([2**22], 11), eps_q=0, F_q=12)
     return maker.out
 
 
@@ -316,7 +326,9 @@ def _project():
     one = Matrix([[1]], [1], 12)
     maker.add("at the bound", matrix=one, bias=[2**23 - 2], a=[1], f=0, F_q=12)
     maker.out_of_range("bias leaves the range", matrix=one, bias=[2**23 - 1], a=[1], f=0, F_q=12)
-    maker.out_of_range("negative", matrix=one, bias=[-(2**23) + 1], a=[-1], f=0, F_q=12)
+    maker.add("-2^23", matrix=one, bias=[-(2**23) + 1], a=[-1], f=0, F_q=12)
+    maker.out_of_range("negative", matrix=one, bias=[-(2**23) + 1], a=[-2], f=0, F_q=12)
+    maker.add("shift 38", matrix=Matrix([[127]], [4095], 30), bias=None, a=[MOST], f=20, F_q=12)
     maker.add(
         "bias brings it back",
         matrix=Matrix([[127]], [4095], 12),
@@ -337,13 +349,14 @@ def _rotate():
     for D in (2, 8, 16, 64):
         maker.add(
             f"D = {D}",
-            y=random.list(D, -(2**23) + 1, 2**23 - 1),
+            y=random.list(D, -(2**23), 2**23 - 1),
             t=random.between(1, 131071),
             steps=[random.word() >> (2 * i) for i in range(D // 2)],
         )
     maker.add("t = 0", y=[1, -2, 3, -4], t=0, steps=[2**64 - 1, 5])
     maker.add("quarter turn", y=[100, 7, 0, -9], t=1, steps=[2**62, 2**63])
     maker.add("largest", y=[2**23 - 1] * 4, t=1, steps=[2**61, 7 * 2**61])
+    maker.add("smallest", y=[-(2**23)] * 4, t=1, steps=[2**61, 7 * 2**61])
     return maker.out
 
 
@@ -366,8 +379,13 @@ def _qk_rows():
                 which=which,
                 near=D in (8, 130),
             )
-    maker.add("zeros: cap", r=[0] * 4, F_q=14, D=4, which="q")
-    maker.add("zeros below the cap", r=[0] * 4, F_q=8, D=4, which="k")
+    for F_q in (8, 13):
+        maker.add(f"zeros: cap {F_q}", r=[0] * 4, F_q=F_q, D=4, which="qk"[F_q % 2])
+    edge = (4095 << 15) + (1 << 14)  # at the exponent F_q it rounds to 4096, and 1 less to 4095
+    for which in "qk":
+        maker.add("exponent F_q by the cap", r=[edge - 1, -edge], F_q=13, D=2, which=which)
+        maker.add("exponent F_q - 1", r=[edge, 5], F_q=13, D=2, which=which)
+        maker.add("small values at the cap", r=[3 << 14, -(1 << 14)], F_q=13, D=2, which=which)
     maker.add("exponent 4", r=[4095 << 19, -(4095 << 19)], F_q=8, D=2, which="k")
     maker.add(
         "exponent 4 by rounding down", r=[(4095 << 19) + (1 << 18) - 1, 0], F_q=8, D=2, which="q"
@@ -425,7 +443,7 @@ def _scores():
             q=random.list(D, -4095, 4095),
             f_q=random.between(8, 12),
             k=[random.list(D, -4095, 4095) for _ in range(count)],
-            f_k=random.list(count, 4, 14),
+            f_k=random.list(count, 4, 13),
             t=t,
             window=window,
         )
@@ -439,7 +457,7 @@ def _scores():
         window=0,
     )
     maker.add(
-        "caps", q=[4095] * 8, f_q=30, k=[[4095] * 8, [-4095] * 8], f_k=[30, 30], t=1, window=0
+        "caps", q=[4095] * 8, f_q=13, k=[[4095] * 8, [-4095] * 8], f_k=[13, 13], t=1, window=0
     )
     maker.add("ties", q=[1], f_q=4, k=[[1], [-1], [3], [-3]], f_k=[5] * 4, t=3, window=0)
     return maker.out
@@ -545,17 +563,26 @@ def _heads():
     for A in (
         0,
         1,
+        -1,
+        2**18 - 1,
+        -(2**18) + 1,
+        2**18,
+        -(2**18),
+        -(2**18) - 1,
         2**19 - 1,
-        -(2**19) + 1,
-        2**19,
+        2**19 - 2,
         -(2**19),
-        2**20 - 1,
-        -(2**20) + 1,
+        -(2**19) - 1,
+        -(2**19) - 2,
         2**20,
         2**29,
         -(2**29),
-    ):  # A * 2^23 at the edges of s
-        maker.add(f"shift of A = {A}", tiles=[tile(0, 0, 2**14, [A, 1])], near=A == 2**20 - 1)
+    ):  # A * 2^23 at the edges of s: rsh(A, s) = -2^18 is allowed, 2^18 is not
+        maker.add(
+            f"shift of A = {A}",
+            tiles=[tile(0, 0, 2**14, [A, 1])],
+            near=A in (2**19 - 1, -(2**18), -(2**19) - 1),
+        )
     maker.add("the smallest A decides the shift", tiles=[tile(0, 0, 2**14, [3, -(2**25)])])
     maker.add("S of a power of two", tiles=[tile(0, 0, 2**15, [-1, 1])])
     maker.add("S just below a power of two", tiles=[tile(0, 0, 2**15 - 1, [2**29 - 1])])
@@ -574,19 +601,19 @@ def _attention_rows():
         maker.add(
             f"bound {bound}",
             heads=[
-                {"o": random.list(4, -(2**35), 2**35), "exponent": random.between(25, 45)}
+                {"o": random.list(4, -(2**34), 2**34), "exponent": random.between(25, 45)}
                 for _ in range(3)
             ],
             bound=bound,
         )
         maker.add(
             "exponents far apart",
-            heads=[{"o": [2**35, -5], "exponent": 101}, {"o": [3, 2**20], "exponent": -20}],
+            heads=[{"o": [2**34, -5], "exponent": 101}, {"o": [3, 2**20], "exponent": -21}],
             bound=bound,
         )
         maker.add(
-            "a zero head of exponent -20 limits",
-            heads=[{"o": [0, 0], "exponent": -20}, {"o": [2**35, 1], "exponent": 60}],
+            "a zero head of exponent -21 limits",
+            heads=[{"o": [0, 0], "exponent": -21}, {"o": [2**34, 1], "exponent": 60}],
             bound=bound,
         )
         maker.add("all zero: cap", heads=[{"o": [0, 0], "exponent": 45}], bound=bound)
@@ -620,7 +647,8 @@ def _residuals():
     one = Matrix([[1]], [1], 16)
     maker.add("at the bound", x=[2**31 - 2], matrix=one, bias=None, a=[1], f=0, F_x=16)
     maker.out_of_range("positive", x=[2**31 - 1], matrix=one, bias=None, a=[1], f=0, F_x=16)
-    maker.out_of_range("negative", x=[-(2**31) + 1], matrix=one, bias=None, a=[-1], f=0, F_x=16)
+    maker.add("-2^31", x=[-(2**31) + 1], matrix=one, bias=None, a=[-1], f=0, F_x=16)
+    maker.out_of_range("negative", x=[-(2**31)], matrix=one, bias=None, a=[-1], f=0, F_x=16)
     maker.out_of_range(
         "by the bias", x=[2**31 - 1 - 2**30], matrix=one, bias=[2**30], a=[1], f=0, F_x=16
     )
@@ -710,6 +738,9 @@ def _logits():
     maker.out_of_range("positive", matrix=one, a=[low + 1], f=0)
     maker.out_of_range("negative", matrix=one, a=[-low - 1], f=0)
     maker.out_of_range("shift below 0", matrix=one, a=[0], f=-1)
+    power = Matrix([[64]], [2048], 16)  # 2^17
+    maker.add("-2^31", matrix=power, a=[-(2**14)], f=0)
+    maker.out_of_range("2^31", matrix=power, a=[2**14], f=0)
     assert rsh(127 * 4095 * low, 0) <= 2**31 - 1
     return maker.out
 

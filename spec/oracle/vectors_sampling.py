@@ -53,7 +53,7 @@ def _penalties():
         ("no output", [0, 1], 2),
     ):
         for presence, frequency in ((65536, 0), (0, 65536), (-(2**20), 2**20), (1, -1)):
-            logits = random.list(4, -(2**31) + 1, 2**31 - 1)
+            logits = random.list(4, -(2**31), 2**31 - 1)
             t = len(tokens) - 1
             L = s.penalised(logits, tokens, n_prompt, t, presence, frequency)
             inputs = {
@@ -75,7 +75,7 @@ def _functions():
         (0, 0, 94548),
         (5, 4, 94548),
         (5, 5, 2**24),
-        (2**31 - 1, -(2**31) + 1, 2**24),
+        (2**31 - 1, -(2**31), 2**24),
         (100, 99, 2**15),
         (100, 99, 2**15 - 1),
         (2**24, 1, 65536),
@@ -201,7 +201,7 @@ def _choices():
             P(0, 1, 1, 65536, 0, 0, bytes([9] * 32)),
         )
     )
-    out.append(_choice("SAMP-2", "negative", [-(2**31) + 1] * 3, P()))
+    out.append(_choice("SAMP-2", "negative", [-(2**31)] * 3, P()))
     out.append(
         _choice(
             "SAMP-2", "more than 4096 ids, tie across chunks", [0] * 4095 + [1, 1] + [0] * 5, P()

@@ -121,5 +121,5 @@ def cases():
     return (
         out
         + _angles()
-        + [accept("TAB-8", "spec hash", {"version": 1}, {"spec_hash": hexa(tables.spec_hash())})]
+        + [accept("TAB-8", "spec hash", {"version": tables.VERSION}, {"spec_hash": hexa(tables.spec_hash())})]
     )

@@ -68,7 +68,8 @@ class Assembly {
   }
 
   Status add_matrix(const std::string& name, const FloatMatrix& matrix) {
-    OTR_TRY_ASSIGN(const QuantisedMatrix quantised, quantise_matrix(matrix, name));
+    OTR_TRY_ASSIGN(const QuantisedMatrix quantised,
+                   quantise_matrix(matrix, max_exponent(name), name));
     append(contents_.data, as_bytes(std::span<const std::int8_t>(quantised.weight)));
     append(contents_.data, as_bytes(std::span<const std::uint16_t>(quantised.scale)));
     contents_.config.exponents[name] = quantised.exponent;
@@ -78,8 +79,9 @@ class Assembly {
   }
 
   Status add_gain(const std::string& name, std::span<const float> gain) {
+    const double root = std::sqrt(static_cast<double>(gain.size()));
     OTR_TRY_ASSIGN(const QuantisedGain quantised,
-                   quantise_gain(gain, std::sqrt(static_cast<double>(gain.size())), name));
+                   quantise_gain(gain, root, max_exponent(name), name));
     append(contents_.data, as_bytes(std::span<const std::int32_t>(quantised.gain)));
     contents_.config.exponents[name] = quantised.exponent;
     return {};
@@ -105,6 +107,10 @@ class Assembly {
   model::ArtifactContents& contents() { return contents_; }
 
  private:
+  int max_exponent(const std::string& name) const {
+    return model::max_exponent(name, contents_.config.shape.qk_frac_bits);
+  }
+
   model::ArtifactContents contents_;
   TokenTable token_table_;
   ImportReport report_;

@@ -20,7 +20,7 @@ namespace otr::convert {
 
 struct ImportOptions {
   int residual_frac_bits = 16;  // F_x in [8, 20]; lowered where the embedding needs it
-  int qk_frac_bits = 14;        // F_q in [8, 14]
+  int qk_frac_bits = 13;        // F_q in [8, 13]
   bool equalise = true;         // off only to measure what it is worth
   // Called before each part with the number of parts done and of all.
   std::function<void(std::string_view part, std::uint64_t done, std::uint64_t total)> progress;

@@ -225,6 +225,31 @@ TEST(Import, RowsAndColumnsOfZerosDoNoHarm) {
   EXPECT_LT(distance_after_import(model), kTolerance);
 }
 
+// A matrix that any exponent fits takes the greatest that SPEC MODEL-4 allows; q's and k's is less.
+TEST(Import, ExponentsStayWithinTheirRanges) {
+  TestModel model = random_model("LlamaForCausalLM", 16);
+  for (const char* name : {"self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"}) {
+    for (float& value :
+         model.tensors.at("model.layers.1." + std::string(name) + ".weight").values) {
+      value = 0;
+    }
+  }
+  const TemporaryFolder folder;
+  write_model(model, folder.path());
+  const fs::path out = folder.path() / "artifact";
+  for (const int frac_bits : {8, 13}) {
+    ImportOptions options;
+    options.qk_frac_bits = frac_bits;
+    const auto report = import_huggingface(folder.path(), out, options);
+    ASSERT_TRUE(report) << report.error().message;
+    const model::Artifact artifact = load(out);
+    const machine::Layer& layer = artifact.view().layers[1];
+    EXPECT_EQ(layer.wq.exponent, frac_bits + 18);
+    EXPECT_EQ(layer.wk.exponent, frac_bits + 18);
+    EXPECT_EQ(layer.wv.exponent, 33);
+  }
+}
+
 void run_tool(const std::string& arguments) {
   const std::string command = "python3 '" OTR_SOURCE_DIR "/tools/" + arguments;
   ASSERT_EQ(std::system(command.c_str()), 0) << command;

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "model/config.h"
-
 namespace otr::convert {
 namespace {
 
@@ -56,10 +54,11 @@ RowScale best_scale(std::span<const float> row, double greatest, int exponent) {
 
 }  // namespace
 
-Result<QuantisedMatrix> quantise_matrix(const FloatMatrix& matrix, const std::string& name) {
+Result<QuantisedMatrix> quantise_matrix(const FloatMatrix& matrix, int max_exponent,
+                                        const std::string& name) {
   const double greatest = greatest_of(matrix.weight);
   QuantisedMatrix out;
-  out.exponent = model::kMaxWeightExponent;
+  out.exponent = max_exponent;
   while (out.exponent >= 0 &&
          std::ceil(std::ldexp(greatest / kMaxWeight, out.exponent)) > kMaxScale) {
     --out.exponent;
@@ -83,11 +82,11 @@ Result<QuantisedMatrix> quantise_matrix(const FloatMatrix& matrix, const std::st
   return out;
 }
 
-Result<QuantisedGain> quantise_gain(std::span<const float> gain, double factor,
+Result<QuantisedGain> quantise_gain(std::span<const float> gain, double factor, int max_exponent,
                                     const std::string& name) {
   const double greatest = greatest_of(gain) * std::abs(factor);
   QuantisedGain out;
-  out.exponent = model::kMaxGainExponent;
+  out.exponent = max_exponent;
   while (out.exponent >= 0 && std::round(std::ldexp(greatest, out.exponent)) > kMaxGain) {
     --out.exponent;
   }

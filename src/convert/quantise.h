@@ -24,15 +24,15 @@ struct QuantisedGain {
   int exponent = 0;
 };
 
-// One scale m·2^-e for each row. e is the greatest for which every row fits with m <= 4095 without
-// clipping; then each row takes the m, at or below that, with the least squared error. kBadInput if
-// a weight is too large for e >= 0.
-[[nodiscard]] Result<QuantisedMatrix> quantise_matrix(const FloatMatrix& matrix,
+// One scale m·2^-e for each row. e is the greatest, up to `max_exponent`, for which every row fits
+// with m <= 4095 without clipping; then each row takes the m, at or below that, with the least
+// squared error. kBadInput if a weight is too large for e >= 0; `name` is for that error.
+[[nodiscard]] Result<QuantisedMatrix> quantise_matrix(const FloatMatrix& matrix, int max_exponent,
                                                       const std::string& name);
 
-// gain·factor with the greatest exponent that keeps them within 23 bits.
+// gain·factor with the greatest exponent, up to `max_exponent`, that keeps them within 23 bits.
 [[nodiscard]] Result<QuantisedGain> quantise_gain(std::span<const float> gain, double factor,
-                                                  const std::string& name);
+                                                  int max_exponent, const std::string& name);
 
 // round(bias·2^frac_bits), refused beyond `limit`.
 [[nodiscard]] Result<std::vector<std::int32_t>> quantise_bias(std::span<const double> bias,

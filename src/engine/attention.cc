@@ -78,7 +78,7 @@ int attend(std::span<const std::int16_t> q, int q_exponent, const KvRows& kv, st
   const std::int64_t r = (std::int64_t{1} << 46) / (sum >> b);
   machine::Extremes e;
   for (const std::int64_t a : out) e.add(a);
-  const int shift = e.least_shift(machine::kHeadBound);
+  const int shift = e.least_shift(machine::kSigned19);
   for (std::int64_t& o : out) o = rsh(o, shift) * r;
   return static_cast<int>(46 - shift + b + m - x);
 }

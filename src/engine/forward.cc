@@ -11,8 +11,8 @@
 
 namespace otr::engine {
 
-using machine::kInt23;
-using machine::kInt31;
+using machine::kSigned24;
+using machine::kSigned32;
 using machine::Layer;
 using machine::Matrix;
 
@@ -97,7 +97,7 @@ bool Forward::project_qkv(const Layer& layer) {
     multiply(w, a_, [&](std::size_t n, std::size_t i, std::int64_t scaled) {
       const Rounded y = linear(scaled, w.exponent + a_.exponents[i] - model_.shape.qk_frac_bits);
       const std::int64_t value = y.value + (w.bias.empty() ? 0 : w.bias[n]);
-      if (!y.in_range || value < -kInt23 || value > kInt23) in_range = false;
+      if (!y.in_range || !kSigned24.holds(value)) in_range = false;
       out[i * w.rows + n] = static_cast<std::int32_t>(value);
     });
   };
@@ -123,8 +123,8 @@ int rotated_row(std::span<const std::int32_t> y, std::span<const machine::Angle>
     r[i] = y0 * angles[i].c - y1 * angles[i].s;
     r[i + half] = y1 * angles[i].c + y0 * angles[i].s;
   }
-  return quantise<std::int16_t>(std::span(r).first(y.size()), frac_bits + 15, bound,
-                                machine::kRowCap, out);
+  return quantise<std::int16_t>(std::span(r).first(y.size()), frac_bits + 15, bound, frac_bits,
+                                out);
 }
 
 }  // namespace
@@ -217,7 +217,7 @@ bool Forward::add_residual(const Matrix& matrix, const Rows& input) {
     const Rounded y =
         linear(scaled, matrix.exponent + input.exponents[i] - model_.shape.residual_frac_bits);
     const std::int64_t value = x + y.value + (matrix.bias.empty() ? 0 : matrix.bias[n]);
-    if (!y.in_range || value < -kInt31 || value > kInt31) in_range = false;
+    if (!y.in_range || !kSigned32.holds(value)) in_range = false;
     x = static_cast<std::int32_t>(value);
   });
   return in_range;
@@ -307,7 +307,7 @@ Result<std::span<const std::int32_t>> Forward::logits(std::size_t index) {
     for (std::size_t n = begin; n < end; ++n) {
       const auto w = model_.head.row(static_cast<std::uint32_t>(n));
       const Rounded y = linear(dot(w, a_.row(0)) * model_.head.scale[n], shift);
-      if (!y.in_range || y.value < -kInt31 || y.value > kInt31) in_range = false;
+      if (!y.in_range || !kSigned32.holds(y.value)) in_range = false;
       logits_[n] = static_cast<std::int32_t>(y.value);
     }
   });

@@ -2,7 +2,7 @@
 
 namespace otr::engine {
 
-using machine::kInt23;
+using machine::kSigned24;
 using machine::rsh;
 
 std::int64_t dot(std::span<const std::int8_t> w, std::span<const std::int16_t> a) {
@@ -22,10 +22,10 @@ int norm_row(std::span<const std::int32_t> x, const machine::Gain& gain, std::in
              std::int64_t bound, std::span<std::int64_t> scratch, std::int16_t* out) {
   machine::Extremes e;
   for (const std::int32_t v : x) e.add(v);
-  const int s = e.least_shift(kInt23);
+  const int s = e.least_floor_shift(24);
   std::int64_t sum = rsh(eps, 2 * s);
   for (std::size_t j = 0; j < x.size(); ++j) {
-    scratch[j] = rsh(x[j], s);
+    scratch[j] = x[j] >> s;
     sum += scratch[j] * scratch[j];
   }
   const machine::ReciprocalRoot root = machine::reciprocal_root(std::max<std::int64_t>(1, sum));
@@ -43,7 +43,7 @@ bool head_norm(std::span<std::int32_t> y, const machine::Gain& gain, std::int64_
   for (std::size_t j = 0; j < y.size(); ++j) {
     const std::int64_t v =
         rsh(std::int64_t{y[j]} * gain.gain[j] * root.r, gain.exponent + 46 - root.k - frac_bits);
-    in_range &= v >= -kInt23 && v <= kInt23;
+    in_range &= kSigned24.holds(v);
     y[j] = static_cast<std::int32_t>(v);
   }
   return in_range;

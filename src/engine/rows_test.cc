@@ -101,11 +101,11 @@ TEST(Rows, NormRow) {
     // What is not an output of the row's form, as the vector's other members have it.
     machine::Extremes e;
     for (const std::int32_t v : x) e.add(v);
-    const int s = e.least_shift(machine::kInt23);
+    const int s = e.least_floor_shift(24);
     Values shifted;
     std::int64_t sum = machine::rsh(in["eps"].get<std::int64_t>(), 2 * s);
     for (const std::int32_t v : x) {
-      shifted.push_back(machine::rsh(v, s));
+      shifted.push_back(v >> s);
       sum += shifted.back() * shifted.back();
     }
     const auto root = machine::reciprocal_root(std::max<std::int64_t>(1, sum));
@@ -153,7 +153,7 @@ TEST(Rows, QAndKRows) {
   check_vectors("ops", "OP-8", [](const json& in) -> json {
     const std::int64_t bound =
         in["which"] == "q" ? machine::q_bound(in["D"]) : std::int64_t{machine::kKBound};
-    const Row row = quantised(in["r"], in["F_q"].get<int>() + 15, bound, machine::kRowCap);
+    const Row row = quantised(in["r"], in["F_q"].get<int>() + 15, bound, in["F_q"]);
     if (row.exponent < 4) return {{"reject", "OUT_OF_RANGE"}};
     return {{"row", row.values}, {"exponent", row.exponent}};
   });

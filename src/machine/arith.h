@@ -9,10 +9,25 @@
 
 namespace otr::machine {
 
-inline constexpr std::int64_t kInt31 = (std::int64_t{1} << 31) - 1;  // residual, logits
-inline constexpr std::int64_t kInt23 = (std::int64_t{1} << 23) - 1;  // x', q_y, k_y
+inline constexpr std::int64_t kInt31 = (std::int64_t{1} << 31) - 1;  // z
+inline constexpr std::int64_t kInt23 = (std::int64_t{1} << 23) - 1;  // gains, biases of q and k
 inline constexpr int kRowCap = 30;                                   // greatest exponent of a row
 inline constexpr int kNormCap = 20;                                  // of a norm's row (SPEC OP-4)
+
+// Both ends included.
+struct Range {
+  std::int64_t lo = 0;
+  std::int64_t hi = 0;
+
+  constexpr bool holds(std::int64_t v) const { return v >= lo && v <= hi; }
+};
+// The integers of `bits` bits in two's complement.
+constexpr Range signed_range(int bits) {
+  return {-(std::int64_t{1} << (bits - 1)), (std::int64_t{1} << (bits - 1)) - 1};
+}
+inline constexpr Range kSigned19 = signed_range(19);  // rsh(A, s) of SPEC OP-12
+inline constexpr Range kSigned24 = signed_range(24);  // x' of SPEC OP-4, q and k before rotation
+inline constexpr Range kSigned32 = signed_range(32);  // residual, logits
 
 // SPEC ARITH-1: v / 2^s rounded half up; 0 for s >= 63. Any v; s >= 0.
 // The sum of the floor and bit s-1 needs no addition to v, so nothing can wrap.
@@ -38,25 +53,33 @@ struct Extremes {
     hi = std::max(hi, other.hi);
     lo = std::min(lo, other.lo);
   }
-  // |rsh(v, s)| <= bound for every v between lo and hi: rsh is monotone.
-  constexpr bool fit(int s, std::int64_t bound) const {
-    return rsh(hi, s) <= bound && rsh(lo, s) >= -bound;
+  // rsh(v, s) in `range` for every v between lo and hi: rsh is monotone.
+  constexpr bool fit(int s, Range range) const {
+    return rsh(hi, s) <= range.hi && rsh(lo, s) >= range.lo;
   }
-  // The least s >= 0 with fit(s, bound), for bound >= 1.
-  constexpr int least_shift(std::int64_t bound) const {
-    // No smaller shift can fit: the value would keep more digits than the bound has.
+  // The least s >= 0 with fit(s, range). Requires range.hi >= 1 and range.lo to be -range.hi or one
+  // less.
+  constexpr int least_shift(Range range) const {
+    // No smaller shift can fit: the value would keep more digits than the range has.
     const std::uint64_t size = std::max(hi < 0 ? 0 : static_cast<std::uint64_t>(hi),
                                         lo > 0 ? 0 : ~static_cast<std::uint64_t>(lo) + 1);
-    int s = std::max(0, bitlen(size) - bitlen(static_cast<std::uint64_t>(bound)) - 1);
-    while (!fit(s, bound)) ++s;
+    int s = std::max(0, bitlen(size) - bitlen(static_cast<std::uint64_t>(range.hi)) - 1);
+    while (!fit(s, range)) ++s;
     return s;
+  }
+  // The least s >= 0 with floor(v / 2^s) in signed_range(bits) for every v between lo and hi.
+  constexpr int least_floor_shift(int bits) const {
+    const auto digits = [](std::int64_t v) {
+      return bitlen(static_cast<std::uint64_t>(v < 0 ? ~v : v));
+    };
+    return std::max(0, std::max(digits(hi), digits(lo)) - (bits - 1));
   }
 };
 
 // SPEC ARITH-3 for values that share the exponent `f`. Requires bound >= 1.
 constexpr int row_exponent(const Extremes& e, int f, std::int64_t bound, int cap) {
   const int start = std::max(0, f - cap);
-  return f - std::max(start, e.least_shift(bound));
+  return f - std::max(start, e.least_shift({-bound, bound}));
 }
 
 // SPEC ARITH-4. Requires 1 <= n < 2^62.

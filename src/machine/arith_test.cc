@@ -62,21 +62,46 @@ TEST(Arith, RshIsFloorOfHalfMore) {
 
 // The least shift by search, without the shortcut of least_shift.
 TEST(Arith, LeastShiftIsMinimal) {
+  std::vector<Range> ranges = {kSigned19, kSigned24, signed_range(2)};
   for (const std::int64_t bound : {127LL, 2047LL, 4095LL, 32639LL, 8388607LL}) {
+    ranges.push_back({-bound, bound});
+  }
+  for (const Range range : ranges) {
     for (int bit = 0; bit < 63; ++bit) {
       for (int delta = -2; delta <= 2; ++delta) {
         for (const int sign : {-1, 1}) {
-          const std::int64_t v = sign * ((bound << std::min(bit, 39)) + (1LL << bit) / 2 + delta);
+          const std::int64_t v =
+              sign * ((range.hi << std::min(bit, 39)) + (1LL << bit) / 2 + delta);
           Extremes e;
           e.add(v);
           e.add(0);
           int s = 0;
-          while (!e.fit(s, bound)) ++s;
-          EXPECT_EQ(e.least_shift(bound), s) << v << " bound " << bound;
+          while (!e.fit(s, range)) ++s;
+          EXPECT_EQ(e.least_shift(range), s) << v << " within " << range.hi;
         }
       }
     }
   }
+}
+
+TEST(Arith, LeastFloorShiftIsMinimal) {
+  for (const int bits : {2, 19, 24}) {
+    for (int bit = 0; bit < 63; ++bit) {
+      for (const std::int64_t v :
+           {(1LL << bit) - 1, 1LL << bit, -(1LL << bit), -(1LL << bit) - 1}) {
+        Extremes e;
+        e.add(v);
+        e.add(-1);
+        int s = 0;
+        while (!signed_range(bits).holds(v >> s)) ++s;
+        EXPECT_EQ(e.least_floor_shift(bits), s) << v << " in " << bits << " bits";
+      }
+    }
+  }
+  Extremes e;
+  e.add(INT32_MIN);
+  e.add(INT32_MAX);
+  EXPECT_EQ(e.least_floor_shift(24), 8);
 }
 
 }  // namespace

@@ -70,7 +70,7 @@ struct Shape {
   std::uint32_t context = 0;     // C
   std::uint32_t window = 0;      // W, 0: none
   int residual_frac_bits = 0;    // F_x, in [8, 20]
-  int qk_frac_bits = 0;          // F_q, in [8, 14]
+  int qk_frac_bits = 0;          // F_q, in [8, 13]
   std::int64_t eps = 0;          // ε of OP-4
   std::int64_t eps_qk = 0;       // ε_q of OP-5
   bool qk_norm = false;

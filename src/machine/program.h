@@ -75,7 +75,6 @@ constexpr TileRange tiles_of(std::uint32_t t, std::uint32_t window) {
 
 // Bound of a q row (SPEC OP-8).
 constexpr std::int32_t q_bound(std::uint32_t head_dim) { return head_dim <= 128 ? 4095 : 2047; }
-inline constexpr std::int64_t kHeadBound = (1 << 19) - 1;  // of A (SPEC OP-12)
 inline constexpr std::int32_t kKBound = 4095;
 inline constexpr std::int32_t kVBound = 127;
 inline constexpr std::int32_t kGateBound = 32639;

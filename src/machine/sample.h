@@ -54,7 +54,7 @@ struct Choice {
   std::int64_t p_cut = kKeepAll;
 };
 
-// The token of position t + 1. `logits` has one value per id, each in [-(2^31-1), 2^31-1];
+// The token of position t + 1. `logits` has one value per id, each in [-2^31, 2^31 - 1];
 // `recent` holds the output tokens among the last 4096 positions up to t.
 Choice choose_token(std::span<const std::int32_t> logits, std::span<const std::uint32_t> recent,
                     const Sampling& sampling, std::uint32_t t, NoiseBlock noise);

@@ -62,7 +62,7 @@ std::int64_t qk_row(Reads<State>& in, const RotatedSite& site, Tensor tensor, st
     Extremes e;
     e.add(in.micro(site.hi, i));
     e.add(in.micro(site.lo, i));
-    return row_exponent(e, f, site.bound, kRowCap);
+    return row_exponent(e, f, site.bound, in.shape().qk_frac_bits);
   }
   return in.shifted(rotated(in, site.y, i), f - in.exponent(site.exp, i / d));
 }
@@ -188,11 +188,10 @@ std::int64_t head_value(Reads<State>& in, Tensor tensor, std::uint64_t i) {
   if (tensor == kHeadShift) {
     Extremes e;
     for (std::uint64_t j = i * d; j < (i + 1) * d; ++j) e.add(in.micro(kHeadA, j));
-    return e.least_shift(kHeadBound);
+    return e.least_shift(kSigned19);
   }
   const std::int64_t a = rsh(in.micro(kHeadA, i), in.exponent(kHeadShift, i / d));
-  return in.ranged(a, -kHeadBound, kHeadBound) *
-         in.micro(kHeadR, 2 * (i / d) + 1, 1 << 15, 1 << 16);
+  return in.ranged(a, kSigned19) * in.micro(kHeadR, 2 * (i / d) + 1, 1 << 15, 1 << 16);
 }
 
 // OP-13.

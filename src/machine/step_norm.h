@@ -121,7 +121,7 @@ std::int64_t norm_row(Reads<State>& in, const NormSite& site, Tensor tensor, std
     return site.gain_exponent + 46 - root.k;
   };
   const auto value = [&](std::uint64_t j, int s, const RootValues& root) {
-    return in.ranged(rsh(x(j), s), -kInt23, kInt23) * in.gain(site.gain, j) * root.r;
+    return in.ranged(x(j) >> s, kSigned24) * in.gain(site.gain, j) * root.r;
   };
 
   if (tensor == site.hi || tensor == site.lo) {
@@ -135,13 +135,13 @@ std::int64_t norm_row(Reads<State>& in, const NormSite& site, Tensor tensor, std
       e.add(in.micro(site.hi, p));
       e.add(in.micro(site.lo, p));
     }
-    return e.least_shift(kInt23);
+    return e.least_floor_shift(24);
   }
   if (tensor == site.sumsq) {
     const int s = shift();
     std::int64_t sum = 0;
     block(kPartTerms, [&](std::uint64_t j) {
-      const std::int64_t v = in.ranged(rsh(x(j), s), -kInt23, kInt23);
+      const std::int64_t v = in.ranged(x(j) >> s, kSigned24);
       sum += v * v;
     });
     return sum;

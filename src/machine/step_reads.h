@@ -74,7 +74,7 @@ class Reads {
   std::int64_t x_in(std::uint64_t j) {
     if (id_.layer == 0) return micro(Tensor::kXIn, j);
     const std::uint32_t below = (id_.layer == kHeadLayer ? shape().layers : id_.layer) - 1;
-    return ranged(state_.residual(below, t(), j), -kInt31, kInt31);
+    return ranged(state_.residual(below, t(), j), kSigned32);
   }
   std::int64_t token(std::uint32_t position) {
     return ranged(state_.token(position), 0, shape().vocabulary - 1);
@@ -126,6 +126,7 @@ class Reads {
     in_range_ = false;
     return v < lo ? lo : hi;
   }
+  std::int64_t ranged(std::int64_t v, Range range) { return ranged(v, range.lo, range.hi); }
   // rsh with a shift that inputs decide; a shift outside [lo, hi] is OUT_OF_RANGE.
   std::int64_t shifted(std::int64_t v, std::int64_t s, std::int64_t hi = 1 << 20) {
     return rsh(v, static_cast<int>(ranged(s, 0, hi)));

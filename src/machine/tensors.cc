@@ -46,10 +46,10 @@ constexpr std::int64_t pow2(int n) { return std::int64_t{1} << n; }
 
 // clang-format off
 constexpr std::array<Row, kTensorCount> kTensors = {{
-    {"x_in", Dim::kD, Dim::kOne, -kInt31, kInt31},  // 0
-    {"n1_hi", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 1
-    {"n1_lo", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 2
-    {"n1_shift", Dim::kOne, Dim::kOne, 0, 9},  // 3
+    {"x_in", Dim::kD, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 0
+    {"n1_hi", Dim::kPd, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 1
+    {"n1_lo", Dim::kPd, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 2
+    {"n1_shift", Dim::kOne, Dim::kOne, 0, 8},  // 3
     {"n1_sumsq", Dim::kPd, Dim::kOne, 0, pow2(58)},  // 4
     {"n1_root", Dim::kOne, Dim::kFour, 0, pow2(61)},  // 5
     {"a_hi", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 6
@@ -57,23 +57,23 @@ constexpr std::array<Row, kTensorCount> kTensors = {{
     {"a_exp", Dim::kOne, Dim::kOne, -64, kNormCap},  // 8
     {"a", Dim::kD, Dim::kOne, -32639, 32639},  // 9
     {"q_part", Dim::kHD, Dim::kKd, -pow2(33), pow2(33)},  // 10
-    {"q_y", Dim::kHD, Dim::kOne, -kInt23, kInt23},  // 11
+    {"q_y", Dim::kHD, Dim::kOne, kSigned24.lo, kSigned24.hi},  // 11
     {"k_part", Dim::kGD, Dim::kKd, -pow2(33), pow2(33)},  // 12
-    {"k_y", Dim::kGD, Dim::kOne, -kInt23, kInt23},  // 13
+    {"k_y", Dim::kGD, Dim::kOne, kSigned24.lo, kSigned24.hi},  // 13
     {"v_part", Dim::kGD, Dim::kKd, -pow2(33), pow2(33)},  // 14
     {"v_m", Dim::kGD, Dim::kOne, -pow2(50), pow2(50)},  // 15
     {"q_root", Dim::kH, Dim::kFour, 0, pow2(61)},  // 16
-    {"q_n", Dim::kHD, Dim::kOne, -kInt23, kInt23},  // 17
+    {"q_n", Dim::kHD, Dim::kOne, kSigned24.lo, kSigned24.hi},  // 17
     {"k_root", Dim::kG, Dim::kFour, 0, pow2(61)},  // 18
-    {"k_n", Dim::kGD, Dim::kOne, -kInt23, kInt23},  // 19
+    {"k_n", Dim::kGD, Dim::kOne, kSigned24.lo, kSigned24.hi},  // 19
     {"rope", Dim::kHalfD, Dim::kTwo, -pow2(15), pow2(15)},  // 20
     {"q_hi", Dim::kH, Dim::kOne, -pow2(39), pow2(39)},  // 21
     {"q_lo", Dim::kH, Dim::kOne, -pow2(39), pow2(39)},  // 22
-    {"q_exp", Dim::kH, Dim::kOne, 4, kRowCap},  // 23
+    {"q_exp", Dim::kH, Dim::kOne, 4, 13},  // 23
     {"q", Dim::kHD, Dim::kOne, -4095, 4095},  // 24
     {"k_hi", Dim::kG, Dim::kOne, -pow2(39), pow2(39)},  // 25
     {"k_lo", Dim::kG, Dim::kOne, -pow2(39), pow2(39)},  // 26
-    {"k_exp", Dim::kG, Dim::kOne, 4, kRowCap},  // 27
+    {"k_exp", Dim::kG, Dim::kOne, 4, 13},  // 27
     {"k", Dim::kGD, Dim::kOne, -4095, 4095},  // 28
     {"v_hi", Dim::kG, Dim::kOne, -pow2(50), pow2(50)},  // 29
     {"v_lo", Dim::kG, Dim::kOne, -pow2(50), pow2(50)},  // 30
@@ -89,17 +89,17 @@ constexpr std::array<Row, kTensorCount> kTensors = {{
     {"head_s", Dim::kH, Dim::kOne, pow2(37), pow2(55)},  // 40
     {"head_r", Dim::kH, Dim::kTwo, 7, pow2(16)},  // 41
     {"head_a", Dim::kHD, Dim::kOne, -pow2(62), pow2(62)},  // 42
-    {"head_shift", Dim::kH, Dim::kOne, 0, 43},  // 43
-    {"o_v", Dim::kHD, Dim::kOne, -pow2(35), pow2(35)},  // 44
-    {"o_hi", Dim::kH, Dim::kOne, -pow2(35), pow2(35)},  // 45
-    {"o_lo", Dim::kH, Dim::kOne, -pow2(35), pow2(35)},  // 46
+    {"head_shift", Dim::kH, Dim::kOne, 0, 44},  // 43
+    {"o_v", Dim::kHD, Dim::kOne, -pow2(34), pow2(34)},  // 44
+    {"o_hi", Dim::kH, Dim::kOne, -pow2(34), pow2(34)},  // 45
+    {"o_lo", Dim::kH, Dim::kOne, -pow2(34), pow2(34)},  // 46
     {"o_exp", Dim::kOne, Dim::kOne, -64, kRowCap},  // 47
     {"o", Dim::kHD, Dim::kOne, -32639, 32639},  // 48
     {"wo_part", Dim::kD, Dim::kKhd, -pow2(33), pow2(33)},  // 49
-    {"x_mid", Dim::kD, Dim::kOne, -kInt31, kInt31},  // 50
-    {"n2_hi", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 51
-    {"n2_lo", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 52
-    {"n2_shift", Dim::kOne, Dim::kOne, 0, 9},  // 53
+    {"x_mid", Dim::kD, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 50
+    {"n2_hi", Dim::kPd, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 51
+    {"n2_lo", Dim::kPd, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 52
+    {"n2_shift", Dim::kOne, Dim::kOne, 0, 8},  // 53
     {"n2_sumsq", Dim::kPd, Dim::kOne, 0, pow2(58)},  // 54
     {"n2_root", Dim::kOne, Dim::kFour, 0, pow2(61)},  // 55
     {"m_hi", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 56
@@ -118,10 +118,10 @@ constexpr std::array<Row, kTensorCount> kTensors = {{
     {"h_exp", Dim::kOne, Dim::kOne, -64, kRowCap},  // 69
     {"h", Dim::kFfn, Dim::kOne, -32639, 32639},  // 70
     {"down_part", Dim::kD, Dim::kKffn, -pow2(33), pow2(33)},  // 71
-    {"x_out", Dim::kD, Dim::kOne, -kInt31, kInt31},  // 72
-    {"nf_hi", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 73
-    {"nf_lo", Dim::kPd, Dim::kOne, -kInt31, kInt31},  // 74
-    {"nf_shift", Dim::kOne, Dim::kOne, 0, 9},  // 75
+    {"x_out", Dim::kD, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 72
+    {"nf_hi", Dim::kPd, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 73
+    {"nf_lo", Dim::kPd, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 74
+    {"nf_shift", Dim::kOne, Dim::kOne, 0, 8},  // 75
     {"nf_sumsq", Dim::kPd, Dim::kOne, 0, pow2(58)},  // 76
     {"nf_root", Dim::kOne, Dim::kFour, 0, pow2(61)},  // 77
     {"f_hi", Dim::kQd, Dim::kOne, -pow2(62), pow2(62)},  // 78
@@ -129,7 +129,7 @@ constexpr std::array<Row, kTensorCount> kTensors = {{
     {"f_exp", Dim::kOne, Dim::kOne, -64, kNormCap},  // 80
     {"f", Dim::kD, Dim::kOne, -32639, 32639},  // 81
     {"logit_part", Dim::kV, Dim::kKd, -pow2(33), pow2(33)},  // 82
-    {"logit", Dim::kV, Dim::kOne, -kInt31, kInt31},  // 83
+    {"logit", Dim::kV, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 83
     {"l_hi", Dim::kPv, Dim::kOne, -pow2(33), pow2(33)},  // 84
     {"l_max", Dim::kOne, Dim::kOne, -pow2(33), pow2(33)},  // 85
     {"k_cut", Dim::kOne, Dim::kOne, 0, pow2(42) - 1},  // 86

@@ -203,6 +203,7 @@ std::int64_t value_of(std::string text) {
     plus = std::stoll(text.substr(at + 3)) * (sign == " - " ? -1 : 1);
     text.resize(at);
   }
+  if (text.starts_with("-2^")) return -value_of(text.substr(1)) + plus;
   if (!text.starts_with("2^")) return std::stoll(text) + plus;
   const int n = std::stoi(text.substr(2));
   return n == 63 ? INT64_MAX + (plus + 1) : (std::int64_t{1} << n) + plus;
@@ -285,7 +286,7 @@ TEST(Bounds, ProductsOfTheWidestMatrices) {
     for (LayerInfo& layer : state.program.layers) layer.matrices[4].exponent = 0;  // w_gate
     expect_reaches(state, 0, 0, kHM, acc * 4095 * silu_table()[kMost]);
     // The residual of K = 65536 terms: far outside its range, so no wrap may bring it back.
-    state.at(kXMid) = {kInt31 * sign};
+    state.at(kXMid) = {sign > 0 ? kSigned32.hi : kSigned32.lo};
     state.at(kHExp) = {0};
     for (LayerInfo& layer : state.program.layers) layer.matrices[6].exponent = 8;
     s.residual_frac_bits = 8;
@@ -295,15 +296,16 @@ TEST(Bounds, ProductsOfTheWidestMatrices) {
 
 TEST(Bounds, NormsOfTheWidestRow) {
   for (const std::int64_t sign : {1, -1}) {
+    const std::int64_t most = sign > 0 ? kSigned24.hi : -kSigned24.lo;
     TestState state;
     Shape& s = state.shape();
     s.hidden = kMaxHidden;
     s.eps = std::int64_t{1} << 40;
     s.qk_frac_bits = 12;
-    state.at(kXIn).assign(kMaxHidden, sign * kInt23);
+    state.at(kXIn).assign(kMaxHidden, sign * most);
     state.set(GainId::kAttnNorm, Values(kMaxHidden, kInt23), 0);
     ASSERT_TRUE(state.run_all(0, 0, {kN1Hi, kN1Lo, kN1Shift, kN1Sumsq}));
-    const Wide square = Wide{kInt23} * kInt23;
+    const Wide square = Wide{most} * most;
     expect_reaches(state, 0, 0, kN1Shift, 0);
     expect_reaches(state, 0, 0, kN1Sumsq, square * 4096);
     expect_reaches(state, 0, 0, kN1Root, square * kMaxHidden + s.eps);
@@ -311,19 +313,24 @@ TEST(Bounds, NormsOfTheWidestRow) {
     ASSERT_TRUE(state.run_all(0, 0, {kAHi, kALo, kAExp, kA}));
     // The greatest R there is belongs to N = 4^j; the product with it is the bound.
     state.at(kN1Root) = {1, 30, std::int64_t{1} << 30, 1 << 16};
-    expect_reaches(state, 0, 0, kAHi, square * 65536 * sign);
-    expect_reaches(state, 0, 0, kALo, square * 65536 * sign);
-    state.at(kXIn).assign(kMaxHidden, sign * kInt31);
+    expect_reaches(state, 0, 0, kAHi, Wide{most} * kInt23 * 65536 * sign);
+    expect_reaches(state, 0, 0, kALo, Wide{most} * kInt23 * 65536 * sign);
+    state.at(kXIn).assign(kMaxHidden, sign > 0 ? kSigned32.hi : kSigned32.lo);
     ASSERT_TRUE(state.run_all(0, 0, {kN1Hi, kN1Lo}));
-    expect_reaches(state, 0, 0, kN1Shift, 9);  // 2^31 - 1 rounds up to 2^23 after 8 bits
+    expect_reaches(state, 0, 0, kN1Shift, 8);
+    ASSERT_TRUE(state.run(0, 0, kN1Shift));
+    expect_reaches(state, 0, 0, kN1Sumsq, square * 4096);
+    // A shift that is one too small leaves 25 bits of x.
+    state.at(kN1Shift) = {7};
+    EXPECT_EQ(state.step_at(0, 0, kN1Sumsq, 0).outcome, StepOutcome::kOutOfRange);
   }
   TestState state;
   state.shape().heads = state.shape().kv_heads = 1;
   state.shape().head_dim = kMaxHeadDim;
   state.shape().qk_norm = true;
   state.shape().eps_qk = std::int64_t{1} << 40;
-  state.at(kQY).assign(kMaxHeadDim, -kInt23);
-  expect_reaches(state, 0, 0, kQRoot, Wide{kInt23} * kInt23 * 256 + state.shape().eps_qk);
+  state.at(kQY).assign(kMaxHeadDim, kSigned24.lo);
+  expect_reaches(state, 0, 0, kQRoot, (Wide{1} << 54) + state.shape().eps_qk);
 }
 
 TEST(Bounds, RotationAndScores) {
@@ -335,8 +342,8 @@ TEST(Bounds, RotationAndScores) {
     state.at(kQY).assign(d, kInt23);
     state.at(kRope).assign(d, 1 << 15);
     expect_reaches(state, 0, 0, kQHi, Wide{2} * kInt23 * 32768);
-    state.at(kQY).assign(d, -kInt23);
-    expect_reaches(state, 0, 0, kQLo, Wide{-2} * kInt23 * 32768);
+    state.at(kQY).assign(d, kSigned24.lo);
+    expect_reaches(state, 0, 0, kQLo, -(Wide{1} << 39));
     const std::int64_t bound = q_bound(d);
     state.at(kQ).assign(d, bound);
     state.at(kQExp) = {4};
@@ -355,7 +362,8 @@ TEST(Bounds, RowsReachTheirBounds) {
   struct RowCase {
     Tensor hi, lo, exp;
     std::int64_t bound;
-    int exponent;  // of the values before they become a row
+    int exponent;   // of the values before they become a row
+    int shift = 3;  // that brings them to the bound; for q and k the least that their cap allows
   };
   TestState state;
   Shape& s = state.shape();
@@ -371,12 +379,13 @@ TEST(Bounds, RowsReachTheirBounds) {
   for (const Tensor exp : {kAExp, kMExp}) state.at(exp) = {0};
   for (const Tensor root : {kN1Root, kN2Root}) state.at(root) = {1, 30, 1 << 30, 1 << 16};
   state.at(kHeadR) = {7, 1 << 15};
-  state.at(kHeadShift) = {43};
+  state.at(kHeadShift) = {43};  // with b = 7: the values of o have the exponent 10
   state.at(kHeadM) = state.at(kHeadX) = {0};
-  const std::vector<RowCase> rows = {{kVHi, kVLo, kVExp, 127, 10},   {kQHi, kQLo, kQExp, 2047, 23},
-                                     {kKHi, kKLo, kKExp, 4095, 23},  {kAHi, kALo, kAExp, 101, 18},
-                                     {kMHi, kMLo, kMExp, 103, 18},   {kOHi, kOLo, kOExp, 102, 10},
-                                     {kGHi, kGLo, kGExp, 32639, 10}, {kHHi, kHLo, kHExp, 104, 0}};
+  const std::vector<RowCase> rows = {
+      {kVHi, kVLo, kVExp, 127, 10},      {kQHi, kQLo, kQExp, 2047, 23, 15},
+      {kKHi, kKLo, kKExp, 4095, 23, 15}, {kAHi, kALo, kAExp, 101, 18},
+      {kMHi, kMLo, kMExp, 103, 18},      {kOHi, kOLo, kOExp, 102, 10},
+      {kGHi, kGLo, kGExp, 32639, 10},    {kHHi, kHLo, kHExp, 104, 0}};
   for (const RowCase& row : rows) {
     const auto exponent_for = [&](std::int64_t hi, std::int64_t lo) {
       state.at(row.hi) = {hi};
@@ -387,12 +396,14 @@ TEST(Bounds, RowsReachTheirBounds) {
       if (row.exp != kHExp) return result.value;
       return result.value - 10;  // e_up
     };
-    const std::int64_t most = row.bound * 8;
-    const int kept = row.exponent - 3;
-    EXPECT_EQ(exponent_for(most + 3, 0), kept) << info(row.exp).name;
-    EXPECT_EQ(exponent_for(most + 4, 0), kept - 1) << info(row.exp).name;  // rounds up
-    EXPECT_EQ(exponent_for(0, -most - 4), kept) << info(row.exp).name;     // rounds up too
-    EXPECT_EQ(exponent_for(0, -most - 5), kept - 1) << info(row.exp).name;
+    const std::int64_t most = row.bound << row.shift;
+    const std::int64_t half = std::int64_t{1} << (row.shift - 1);
+    const int kept = row.exponent - row.shift;
+    EXPECT_EQ(exponent_for(most + half - 1, 0), kept) << info(row.exp).name;
+    EXPECT_EQ(exponent_for(most + half, 0), kept - 1) << info(row.exp).name;  // rounds up
+    EXPECT_EQ(exponent_for(0, -most - half), kept) << info(row.exp).name;     // rounds up too
+    EXPECT_EQ(exponent_for(0, -most - half - 1), kept - 1) << info(row.exp).name;
+    if (row.shift != 3) EXPECT_EQ(exponent_for(1, 0), kept) << info(row.exp).name;  // the cap
   }
 }
 
@@ -422,14 +433,19 @@ TEST(Bounds, AttentionOverTheWholeContext) {
     expect_reaches(state, t, 0, kHeadS, sum);
     expect_reaches(state, t, 0, kHeadA, sum * 127 * sign);
     expect_reaches(state, t, 0, kHeadR, bitlen(static_cast<std::uint64_t>(sum)) - 31);
-    expect_reaches(state, t, 0, kHeadShift, 43);
+    expect_reaches(state, t, 0, kHeadShift, 44);
     // The least sum is one position with the least power; b is then 7 and R its greatest.
     state.at(kHeadS) = {std::int64_t{1} << 37};
     ASSERT_TRUE(state.run(t, 0, kHeadR));
     EXPECT_EQ(state.at(kHeadR), (Values{7, 1 << 16}));
-    state.at(kHeadA) = {sign * kHeadBound};
+    const std::int64_t end = sign > 0 ? kSigned19.hi : kSigned19.lo;
+    state.at(kHeadA) = {end};
+    expect_reaches(state, t, 0, kHeadShift, 0);
     state.at(kHeadShift) = {0};
-    expect_reaches(state, t, 0, kOV, Wide{kHeadBound} * 65536 * sign);
+    expect_reaches(state, t, 0, kOV, Wide{end} * 65536);
+    state.at(kHeadA) = {end + sign};
+    expect_reaches(state, t, 0, kHeadShift, 1);
+    EXPECT_EQ(state.step_at(t, 0, kOV, 0).outcome, StepOutcome::kOutOfRange);
   }
 }
 
@@ -454,17 +470,17 @@ TEST(Bounds, PenaltiesAndMasses) {
   state.shape().vocabulary = kMaxVocabulary;
   state.sampling = {.inv_t = kMaxInvT, .presence = -kMaxPenalty, .frequency = -kMaxPenalty};
   state.tokens.assign(5000, 1);
-  state.at(kLogit).assign(kMaxVocabulary, kInt31);
+  state.at(kLogit).assign(kMaxVocabulary, kSigned32.hi);
   const std::uint32_t t = 4999;
   const Wide least = Wide{kMaxPenalty} * (1 + kPenaltyWindow);
-  expect_reaches(state, t, kHeadLayer, kLHi, kInt31 + least);
+  expect_reaches(state, t, kHeadLayer, kLHi, kSigned32.hi + least);
   state.sampling.presence = state.sampling.frequency = kMaxPenalty;
-  state.at(kLogit).assign(kMaxVocabulary, -kInt31);
+  state.at(kLogit).assign(kMaxVocabulary, kSigned32.lo);
   state.tokens.assign(5000, 0);
   ASSERT_TRUE(state.run(t, kHeadLayer, kLHi));
-  EXPECT_EQ(state.at(kLHi)[0], -kInt31);
+  EXPECT_EQ(state.at(kLHi)[0], kSigned32.lo);
   state.sampling.presence = state.sampling.frequency = 0;
-  state.at(kLMax) = {-kInt31};
+  state.at(kLMax) = {kSigned32.lo};
   state.at(kKCut) = {kKeepAll};
   expect_reaches(state, t, kHeadLayer, kKCount, 4096);
   expect_reaches(state, t, kHeadLayer, kKMass, Wide{kMassOne} * 4096);

@@ -197,7 +197,7 @@ TEST(Artifact, NumbersSayWhatTheConfigurationSays) {
   const Config config = random_artifact({.tied = false, .biases = true, .qk_norm = true}).config;
   const std::vector<std::int64_t> numbers = config_numbers(config);
   const std::vector<std::int64_t> begin = {10, 2,       1,       4, 15, 2, 17, 300, 0,  16,
-                                           14, 1 << 20, 1 << 10, 0, 1,  1, 1,  16,  16, 16};
+                                           13, 1 << 20, 1 << 10, 0, 1,  1, 1,  16,  16, 16};
   ASSERT_EQ(numbers.size(), 18U + 4 * 2 + config.exponents.size());
   EXPECT_TRUE(std::equal(begin.begin(), begin.end(), numbers.begin()));
   EXPECT_EQ(numbers[26], 22);     // embed

@@ -84,7 +84,7 @@ Status read_shape(Reader& reader, machine::Shape& shape) {
   OTR_TRY(reader.integer("context", shape.context, 1, kMaxContext));
   OTR_TRY(reader.integer("window", shape.window, 0, kMaxContext));
   OTR_TRY(reader.integer("residual_frac_bits", shape.residual_frac_bits, 8, 20));
-  OTR_TRY(reader.integer("qk_frac_bits", shape.qk_frac_bits, 8, 14));
+  OTR_TRY(reader.integer("qk_frac_bits", shape.qk_frac_bits, 8, 13));
   OTR_TRY(reader.integer("eps", shape.eps, 0, kMaxEps));
   OTR_TRY(reader.integer("eps_qk", shape.eps_qk, 0, kMaxEps));
   OTR_TRY(reader.boolean("qk_norm", shape.qk_norm));
@@ -143,9 +143,9 @@ Status read_exponents(const Json& object, Config& config) {
   for (const std::string& name : names) {
     const auto found = object.find(name);
     if (found == object.end()) return malformed("exponents has no member '" + name + "'.");
-    OTR_TRY_ASSIGN(const std::int64_t exponent,
-                   integer_in(*found, "exponents." + name, 0,
-                              name.ends_with("_norm") ? kMaxGainExponent : kMaxWeightExponent));
+    OTR_TRY_ASSIGN(
+        const std::int64_t exponent,
+        integer_in(*found, "exponents." + name, 0, max_exponent(name, config.shape.qk_frac_bits)));
     config.exponents[name] = static_cast<int>(exponent);
   }
   if (object.size() != names.size()) {
@@ -174,6 +174,12 @@ std::vector<std::string> exponent_names(const Config& config) {
   names.emplace_back("final_norm");
   if (!config.tied) names.emplace_back("head");
   return names;
+}
+
+int max_exponent(std::string_view name, int qk_frac_bits) {
+  if (name.ends_with("_norm")) return 40;
+  if (name.ends_with(".wq") || name.ends_with(".wk")) return qk_frac_bits + 18;
+  return 33;
 }
 
 std::vector<std::int64_t> config_numbers(const Config& config) {

@@ -14,8 +14,6 @@
 namespace otr::model {
 
 inline constexpr std::size_t kMaxEosIds = 16;
-inline constexpr int kMaxWeightExponent = 33;
-inline constexpr int kMaxGainExponent = 40;
 inline constexpr std::int64_t kMaxEps = std::int64_t{1} << 40;
 
 // One number for each layer: 16 or 8.
@@ -38,6 +36,9 @@ struct Config {
 // `layers.0.attn_norm` and so on, in the order of SPEC MODEL-3. Needs shape, tied and
 // shape.qk_norm.
 [[nodiscard]] std::vector<std::string> exponent_names(const Config& config);
+
+// The greatest exponent that SPEC MODEL-4 allows the matrix or gain of this name; its least is 0.
+[[nodiscard]] int max_exponent(std::string_view name, int qk_frac_bits);
 
 // What the tensor `numbers` holds (SPEC MODEL-3): the configuration without eos_ids, for readers
 // that parse no JSON. Needs all exponents.

@@ -66,7 +66,7 @@ TEST(Config, RangesAreChecked) {
       {"/residual_frac_bits", 7},
       {"/residual_frac_bits", 21},
       {"/qk_frac_bits", 7},
-      {"/qk_frac_bits", 15},
+      {"/qk_frac_bits", 14},
       {"/eps", (std::int64_t{1} << 40) + 1},
       {"/eps_qk", (std::int64_t{1} << 40) + 1},
       {"/qk_norm", false},
@@ -83,6 +83,9 @@ TEST(Config, RangesAreChecked) {
       {"/exponents/embed", 15},
       {"/exponents/embed", 41},
       {"/exponents/final_norm", -1},
+      {"/exponents/layers.1.wq", 32},  // F_q + 19
+      {"/exponents/layers.0.wk", 32},
+      {"/exponents/layers.0.wv", 34},
       {"/exponents/layers.2.wq", 20, "MALFORMED"},
       {"/act", 1, "MALFORMED"},
   };

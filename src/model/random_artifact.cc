@@ -77,7 +77,7 @@ ArtifactContents random_artifact(const RandomArtifactOptions& options) {
                   .context = 300,
                   .window = 0,
                   .residual_frac_bits = 16,
-                  .qk_frac_bits = 14,
+                  .qk_frac_bits = 13,
                   .eps = 1 << 20,
                   .eps_qk = options.qk_norm ? 1 << 10 : 0,
                   .qk_norm = options.qk_norm};
