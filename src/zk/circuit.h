@@ -6,6 +6,7 @@
 #ifndef OTR_ZK_CIRCUIT_H_
 #define OTR_ZK_CIRCUIT_H_
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <string>
@@ -22,6 +23,7 @@ enum class Dim : std::uint8_t { kI, kJ, kH, kG, kD, kF, kT, kL, kU, kTile, kO, k
 inline constexpr std::size_t kDimCount = 12;
 using DimSizes = std::array<std::uint32_t, kDimCount>;
 using Dims = std::vector<Dim>;  // lowest first
+inline bool has(const Dims& dims, Dim dim) { return std::ranges::find(dims, dim) != dims.end(); }
 
 enum class TableTag : std::uint8_t { kW = 1, kSilu = 2, kBound = 3, kExp = 4, kQBound = 5 };
 
