@@ -1,0 +1,162 @@
+// The loops of the sumcheck prover over arrays, written once over the lanes and compiled once per
+// instruction set.
+//
+// A *block* is an array of kBlock words in scratch memory, a block over K two of them after one
+// another (c0, then c1). Operations on blocks compute the first n elements and may overwrite any of
+// the others.
+#ifndef OTR_PROVER_SUMCHECK_KERNELS_H_
+#define OTR_PROVER_SUMCHECK_KERNELS_H_
+
+#include "prover/isa.h"
+#include "prover/lanes.h"
+
+namespace otr::prover {
+
+inline constexpr std::size_t kBlock = 32;
+inline constexpr std::size_t kMaxLanes = 8;
+
+struct SumcheckKernels {
+  using Word = std::uint64_t;
+  // Of n pairs of neighbours the first and the second less the first; no word past n is touched.
+  void (*split)(const Word* pairs, std::size_t n, Word* low, Word* delta);
+  // Of n pairs low + rho·(high - low), the pairs being over F or K; touches no word past n.
+  void (*fold_base)(const Word* pairs, std::size_t n, const zk::Ext& rho, Word* to0, Word* to1);
+  void (*fold)(const Word* pairs0, const Word* pairs1, std::size_t n, const zk::Ext& rho, Word* to0,
+               Word* to1);
+  // Blocks. `_base`: the last factor, and where all are named so all, are over F.
+  void (*add_base)(Word* to, const Word* from, std::size_t n);  // to += from, over F
+  void (*add)(Word* to, const Word* from, std::size_t n);       // to += from
+  void (*mul_both_base)(Word* to, const Word* a, const Word* b, std::size_t n);
+  void (*mul_base)(Word* to, const Word* a, const Word* b, std::size_t n);
+  void (*mul)(Word* to, const Word* a, const Word* b, std::size_t n);  // to = a·b
+  void (*mul_add_base)(Word* to, const Word* a, const Word* b, std::size_t n);
+  void (*mul_add)(Word* to, const Word* a, const Word* b, std::size_t n);  // to += a·b
+  void (*scale_add_base)(Word* to, const zk::Ext& by, const Word* b, std::size_t n);
+  void (*scale_add)(Word* to, const zk::Ext& by, const Word* b, std::size_t n);  // to += by·b
+  // Adds the n elements to sums that stand in lanes: kMaxLanes for c0, then as many for c1.
+  void (*sum)(Word* lanes, const Word* from, std::size_t n);
+};
+
+// The set must be supported (isa.h).
+const SumcheckKernels& sumcheck_kernels(Isa isa);
+// Null where the compiler was not asked for the set.
+const SumcheckKernels* sumcheck_kernels_avx2();
+const SumcheckKernels* sumcheck_kernels_avx512();
+
+template <class V>
+struct SumcheckLoops {
+  using Word = std::uint64_t;
+  using W = ExtLanes<V>;
+  static constexpr std::size_t kWidth = V::kWidth;
+
+  OTR_INLINE static W at(const Word* block, std::size_t i) {
+    return W::load(block + i, block + kBlock + i);
+  }
+  OTR_INLINE static void put(W value, Word* block, std::size_t i) {
+    value.store(block + i, block + kBlock + i);
+  }
+  // The pairs from i on, of which `some` <= kWidth are there.
+  OTR_INLINE static void pairs_at(const Word* pairs, std::size_t some, V& low, V& high) {
+    if constexpr (kWidth == 1) {
+      low = V::load(pairs);
+      high = V::load(pairs + 1);
+    } else if (some == kWidth) {
+      unzip(V::load(pairs), V::load(pairs + kWidth), low, high);
+    } else {
+      const std::size_t words = 2 * some;
+      const std::size_t first = words < kWidth ? words : kWidth;
+      unzip(V::load_some(pairs, first), V::load_some(pairs + first, words - first), low, high);
+    }
+  }
+  OTR_INLINE static std::size_t left(std::size_t i, std::size_t n) {
+    return n - i < kWidth ? n - i : kWidth;
+  }
+
+  static void split(const Word* pairs, std::size_t n, Word* low, Word* delta) {
+    for (std::size_t i = 0; i < n; i += kWidth) {
+      V a, b;
+      pairs_at(pairs + 2 * i, left(i, n), a, b);
+      a.store_some(low + i, left(i, n));
+      (b - a).store_some(delta + i, left(i, n));
+    }
+  }
+  static void fold_base(const Word* pairs, std::size_t n, const zk::Ext& rho, Word* to0,
+                        Word* to1) {
+    const W r = W::broadcast(rho);
+    for (std::size_t i = 0; i < n; i += kWidth) {
+      V a, b;
+      pairs_at(pairs + 2 * i, left(i, n), a, b);
+      const W product = r * (b - a);
+      (product.c0 + a).store_some(to0 + i, left(i, n));
+      product.c1.store_some(to1 + i, left(i, n));
+    }
+  }
+  static void fold(const Word* pairs0, const Word* pairs1, std::size_t n, const zk::Ext& rho,
+                   Word* to0, Word* to1) {
+    const W r = W::broadcast(rho);
+    for (std::size_t i = 0; i < n; i += kWidth) {
+      W a, b;
+      pairs_at(pairs0 + 2 * i, left(i, n), a.c0, b.c0);
+      pairs_at(pairs1 + 2 * i, left(i, n), a.c1, b.c1);
+      (a + r * (b - a)).store_some(to0 + i, to1 + i, left(i, n));
+    }
+  }
+
+  static void add_base(Word* to, const Word* from, std::size_t n) {
+    for (std::size_t i = 0; i < n; i += kWidth) (V::load(to + i) + V::load(from + i)).store(to + i);
+  }
+  static void add(Word* to, const Word* from, std::size_t n) {
+    for (std::size_t i = 0; i < n; i += kWidth) put(at(to, i) + at(from, i), to, i);
+  }
+  static void mul_both_base(Word* to, const Word* a, const Word* b, std::size_t n) {
+    for (std::size_t i = 0; i < n; i += kWidth) (V::load(a + i) * V::load(b + i)).store(to + i);
+  }
+  static void mul_base(Word* to, const Word* a, const Word* b, std::size_t n) {
+    for (std::size_t i = 0; i < n; i += kWidth) put(at(a, i) * V::load(b + i), to, i);
+  }
+  static void mul(Word* to, const Word* a, const Word* b, std::size_t n) {
+    for (std::size_t i = 0; i < n; i += kWidth) put(at(a, i) * at(b, i), to, i);
+  }
+  static void mul_add_base(Word* to, const Word* a, const Word* b, std::size_t n) {
+    for (std::size_t i = 0; i < n; i += kWidth) put(at(to, i) + at(a, i) * V::load(b + i), to, i);
+  }
+  static void mul_add(Word* to, const Word* a, const Word* b, std::size_t n) {
+    for (std::size_t i = 0; i < n; i += kWidth) put(at(to, i) + at(a, i) * at(b, i), to, i);
+  }
+  static void scale_add_base(Word* to, const zk::Ext& by, const Word* b, std::size_t n) {
+    const W factor = W::broadcast(by);
+    for (std::size_t i = 0; i < n; i += kWidth) put(at(to, i) + factor * V::load(b + i), to, i);
+  }
+  static void scale_add(Word* to, const zk::Ext& by, const Word* b, std::size_t n) {
+    const W factor = W::broadcast(by);
+    for (std::size_t i = 0; i < n; i += kWidth) put(at(to, i) + factor * at(b, i), to, i);
+  }
+  static void sum(Word* lanes, const Word* from, std::size_t n) {
+    W total = W::load(lanes, lanes + kMaxLanes);
+    for (std::size_t i = 0; i < n; i += kWidth) {
+      total = total + W::load_some(from + i, from + kBlock + i, left(i, n));
+    }
+    total.store(lanes, lanes + kMaxLanes);
+  }
+};
+
+template <class V>
+inline constexpr SumcheckKernels kSumcheckKernels = {
+    .split = SumcheckLoops<V>::split,
+    .fold_base = SumcheckLoops<V>::fold_base,
+    .fold = SumcheckLoops<V>::fold,
+    .add_base = SumcheckLoops<V>::add_base,
+    .add = SumcheckLoops<V>::add,
+    .mul_both_base = SumcheckLoops<V>::mul_both_base,
+    .mul_base = SumcheckLoops<V>::mul_base,
+    .mul = SumcheckLoops<V>::mul,
+    .mul_add_base = SumcheckLoops<V>::mul_add_base,
+    .mul_add = SumcheckLoops<V>::mul_add,
+    .scale_add_base = SumcheckLoops<V>::scale_add_base,
+    .scale_add = SumcheckLoops<V>::scale_add,
+    .sum = SumcheckLoops<V>::sum,
+};
+
+}  // namespace otr::prover
+
+#endif  // OTR_PROVER_SUMCHECK_KERNELS_H_
