@@ -43,7 +43,11 @@ class Progress {
 using Run = std::function<int()>;
 void add_ask(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
+void add_prove(CLI::App& app, Run& run);
 void add_model(CLI::App& app, Run& run);
+
+// The value of --beacon; zero where there is none.
+Result<Hash> parse_beacon(const std::string& text);
 
 // Threads when none are asked for: all the machine has.
 unsigned default_threads();

@@ -31,6 +31,8 @@ std::size_t rung_of(Reject reject) {
       return 5;
     case Reject::kEvidenceMismatch:
       return 0;
+    case Reject::kProofInvalid:
+      return 6;
     default:
       return 1;
   }
@@ -66,6 +68,10 @@ std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
   if (stream_seen) {
     lines[2].state = Rung::kPass;
     lines[2].why.clear();
+  }
+  if (audit.proven) {
+    lines[6].state = Rung::kPass;
+    lines[6].why = "the whole pass is proven; nothing was drawn: no ledger yet";
   }
   if (audit.recomputed) {
     lines[5].state = Rung::kPass;

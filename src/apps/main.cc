@@ -26,6 +26,7 @@ int run_command(int argc, char** argv) {
   otr::apps::Run run;
   otr::apps::add_ask(app, run);
   otr::apps::add_verify(app, run);
+  otr::apps::add_prove(app, run);
   otr::apps::add_model(app, run);
   try {
     app.parse(argc, argv);

@@ -1,18 +1,20 @@
-// otr verify: what a receipt proves, checked by a stranger.
+// otr verify: what a receipt or a proof shows, checked by a stranger.
 #include <cstdio>
 #include <utility>
 
 #include "apps/command.h"
 #include "apps/ladder.h"
+#include "base/hex.h"
 #include "env/file.h"
 #include "env/signal.h"
 #include "node/audit.h"
+#include "node/proof.h"
 
 namespace otr::apps {
 namespace {
 
 struct VerifyFlags {
-  std::string receipt, model;
+  std::string receipt, model, beacon;
   unsigned threads = default_threads();
   bool recompute = false;
   bool explain = false;
@@ -24,20 +26,47 @@ std::string verdict(const node::Audit& audit) {
     return "FAILED: " + std::string(name_of(*failure->reject)) + ": " + failure->detail;
   }
   if (audit.inconclusive) return "INCONCLUSIVE: " + audit.inconclusive->message;
+  if (audit.proven) return "PROVEN: this model gives exactly this answer to this request";
   if (!audit.recomputed) {
     return "INCONCLUSIVE: signatures and bindings hold, but nobody recomputed the answer; add "
-           "--recompute";
+           "--recompute, or verify a proof (otr prove)";
   }
   return "VERIFIED: this model gives exactly this answer to this request";
 }
 
 int code_of(const node::Audit& audit) {
   if (audit.failed()) return kFailed;
-  return audit.recomputed ? kOk : kInconclusive;
+  return audit.recomputed || audit.proven ? kOk : kInconclusive;
+}
+
+// A file that says OTRPROOF at its begin is a proof, any other a receipt.
+Result<node::Audit> audit_file(const VerifyFlags& flags, ByteView bytes,
+                               const model::Artifact& model) {
+  if (!node::looks_like_proof(bytes)) {
+    if (!flags.beacon.empty()) {
+      return fail(ErrorKind::kUsage, "--beacon is about a proof, and this is a receipt");
+    }
+    return node::audit(
+        as_text(bytes), model,
+        {.recompute = flags.recompute, .threads = flags.threads, .cancelled = env::interrupted});
+  }
+  if (flags.recompute) {
+    return fail(ErrorKind::kUsage, "a proof needs no --recompute: leave it out");
+  }
+  OTR_TRY_ASSIGN(const Hash beacon, parse_beacon(flags.beacon));
+  node::ProofAudit proof = node::audit_proof(bytes, model);
+  if (!flags.beacon.empty() && !proof.audit.failed() && proof.beacon != beacon) {
+    proof.audit.proven = false;
+    proof.audit.report.checks.push_back({.name = "the beacon is the one asked for",
+                                         .outcome = protocol::Outcome::kFail,
+                                         .detail = "the proof is bound to " + to_hex(proof.beacon),
+                                         .reject = Reject::kProofInvalid});
+  }
+  return std::move(proof.audit);
 }
 
 Result<int> verify(const VerifyFlags& flags) {
-  auto bytes = env::read_file(flags.receipt, protocol::kMaxReceiptBytes);
+  auto bytes = env::read_file(flags.receipt, node::kMaxProofBytes);
   if (!bytes) {
     if (bytes.error().kind == ErrorKind::kBadInput) {  // it is there, and too long to be a receipt
       bytes.error() = {ErrorKind::kReject, std::move(bytes.error().message), "LIMIT_EXCEEDED"};
@@ -51,9 +80,7 @@ Result<int> verify(const VerifyFlags& flags) {
     if (!loaded.error().code.empty()) loaded.error().kind = ErrorKind::kReject;
     return std::unexpected(std::move(loaded).error());
   }
-  const node::Audit audit = node::audit(
-      as_text(*bytes), *loaded,
-      {.recompute = flags.recompute, .threads = flags.threads, .cancelled = env::interrupted});
+  OTR_TRY_ASSIGN(const node::Audit audit, audit_file(flags, *bytes, *loaded));
   const auto lines = ladder(audit, false);
   if (flags.json) {
     const Json result = {{"verdict", verdict(audit)},
@@ -73,9 +100,9 @@ Result<int> verify(const VerifyFlags& flags) {
 
 void add_verify(CLI::App& app, Run& run) {
   auto flags = std::make_shared<VerifyFlags>();
-  CLI::App* command =
-      app.add_subcommand("verify", "Check a receipt: 0 verified, 1 failed, 3 inconclusive");
-  command->add_option("receipt", flags->receipt, "Receipt that otr ask --receipt wrote")
+  CLI::App* command = app.add_subcommand(
+      "verify", "Check a receipt or a proof: 0 verified, 1 failed, 3 inconclusive");
+  command->add_option("receipt", flags->receipt, "What otr ask --receipt or otr prove wrote")
       ->required()
       ->type_name("FILE");
   command->add_option("--model", flags->model, "The model it should be about")
@@ -83,6 +110,8 @@ void add_verify(CLI::App& app, Run& run) {
       ->type_name("FILE")
       ->envname("OTR_MODEL");
   command->add_flag("--recompute", flags->recompute, "Compute the answer again and compare");
+  command->add_option("--beacon", flags->beacon, "Value that the proof must be bound to")
+      ->type_name("HEX");
   command->add_flag("--explain", flags->explain, "Print every check");
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->add_option("--threads", flags->threads, "Threads")

@@ -17,6 +17,7 @@ struct Audit {
   protocol::Report report;  // in the order of the SPEC; stops at the first failure
   std::optional<protocol::Receipt> receipt;
   bool recomputed = false;  // the recomputation ran and agreed
+  bool proven = false;      // a proof of the whole pass was checked and holds (node/proof.h)
   // Why recomputing came to no verdict (stopped by the user), where it did not.
   std::optional<Error> inconclusive;
 

@@ -1,0 +1,42 @@
+// Proofs of receipts: making them, and the audit of one (SPEC chapter 18).
+#ifndef OTR_NODE_PROOF_H_
+#define OTR_NODE_PROOF_H_
+
+#include <functional>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "model/artifact.h"
+#include "node/audit.h"
+
+namespace otr::node {
+
+inline constexpr std::size_t kMaxProofBytes = std::size_t{1} << 30;
+
+// Whether a file's bytes begin as a proof does (SPEC PS-8).
+[[nodiscard]] bool looks_like_proof(ByteView bytes);
+
+struct ProveOptions {
+  Hash beacon{};  // zero where there is none
+  unsigned threads = 1;
+  std::function<void(std::string_view stage, int permille)> on_stage = nullptr;
+};
+
+// A proof that the receipt's claim is true. Errors: kReject where the receipt is wrong or the claim
+// false (with the code of the audit); kUsage where this version cannot prove such a claim.
+[[nodiscard]] Result<Bytes> prove_receipt(std::string_view receipt_text,
+                                          const model::Artifact& artifact,
+                                          const ProveOptions& options);
+
+struct ProofAudit {
+  Audit audit;  // of the receipt, and after its checks those of the proof
+  Hash beacon{};
+};
+
+// Any bytes are allowed, from anyone.
+[[nodiscard]] ProofAudit audit_proof(ByteView proof, const model::Artifact& artifact);
+
+}  // namespace otr::node
+
+#endif  // OTR_NODE_PROOF_H_

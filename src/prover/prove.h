@@ -1,0 +1,41 @@
+// The prover of a whole pass (SPEC chapter 18): the mirror of zk/verify.cc, stage by stage.
+#ifndef OTR_PROVER_PROVE_H_
+#define OTR_PROVER_PROVE_H_
+
+#include <functional>
+#include <string_view>
+
+#include "base/bytes.h"
+#include "base/result.h"
+#include "engine/pool.h"
+#include "prover/witness.h"
+#include "zk/verify.h"
+
+namespace otr::prover {
+
+// Called before each stage with its name and the share of the work that is done, in [0, 1000].
+using OnStage = std::function<void(std::string_view stage, int permille)>;
+
+struct ProveOptions {
+  OnStage on_stage = nullptr;
+  // Skip the check that every tuple is in its table and every witness is consistent: for tests that
+  // prove what is false.
+  bool forge = false;
+};
+
+// The parts of a proof (SPEC PS-8).
+struct ProofBytes {
+  Bytes rows, scalars, argument;
+
+  zk::ProofParts parts() const { return {rows, scalars, argument}; }
+};
+
+// The proof of a witness. Errors: kReject where the witness does not satisfy the circuit (and
+// `forge` is not set), which for a witness of make_witness would be a bug; kUsage where the pass is
+// too large for one proof.
+Result<ProofBytes> prove_pass(const zk::Statement& statement, const zk::Job& job, Witness witness,
+                              engine::Pool& pool, const ProveOptions& options);
+
+}  // namespace otr::prover
+
+#endif  // OTR_PROVER_PROVE_H_
