@@ -15,8 +15,9 @@ MAX_LOGIT_SHIFT = 44  # W(n - 19, yh) wants n >= 19
 def check_request(request):
     """PT: what has no proof in this version."""
     s = request["sampling"]
-    invalid(s.top_k == 0, "a request with top_k has no proof")
-    invalid(s.inv_t == 0 or s.top_p == 65536, "a request with top_p has no proof")
+    if s.inv_t > 0:
+        invalid(s.top_k == 0, "a request with top_k has no proof")
+        invalid(s.top_p == 65536, "a request with top_p has no proof")
 
 
 def kept(delta, min_p):
@@ -47,13 +48,15 @@ class Choice:
                 ("s.L_max", "o"),
                 ("s.off", "o"),
                 ("s.hi", "o"),
+                ("s.theta", "o"),
                 ("s.pen", "vo"),
                 ("s.less", "vo"),
                 ("s.thr", "vo"),
                 ("fin", "do"),
             )
         }
-        self.theta = threshold_of(self.sampling.min_p)
+        theta = threshold_of(self.sampling.min_p)
+        self.columns["s.theta"].values = [theta] * self.shape.n_out
 
     def check(self):
         """All outputs; leaves the shifts and the claims with `rows`."""

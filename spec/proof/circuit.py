@@ -82,7 +82,6 @@ class Options:
     wide_down: bool  # a shift s_d exceeds 30
     inv_t: int
     min_p: int
-    theta: int
 
     @property
     def third(self):
@@ -253,7 +252,7 @@ def _sampling(options):
     def threshold(c):
         if not options.filtered:
             return c("thr")
-        return c("k") * c("thr") + (1 - c("k")) * options.theta
+        return c("k") * c("thr") + (1 - c("k")) * c("theta")
 
     def excess(c):
         out = distance(c) * options.inv_t + 2**15 - 2**16 * threshold(c)

@@ -256,8 +256,8 @@ class Rows:
     def _attention(self, layer, t, scalars):
         """OP-10 to OP-12: the exponents of the heads' o."""
         why, exponents = f"attention of layer {layer}, position {t}", []
-        maxima = [self._tiles(layer, t, h, tiles) for h, tiles in enumerate(scalars.tiles)]
-        for head, ((M, X), S, record) in enumerate(zip(maxima, scalars.S, scalars.A)):
+        for head, (tiles, S, record) in enumerate(zip(scalars.tiles, scalars.S, scalars.A)):
+            M, X = self._tiles(layer, t, head, tiles)
             within(S, HEAD_S, f"{why}, S of head {head}")
             b = S.bit_length() - 31
             self.put("o.R", (head, t, layer), 2**46 // (S >> b))

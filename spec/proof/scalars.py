@@ -76,9 +76,9 @@ def _position(reader, shape, t):
     q = [_record(reader) for _ in heads]
     k = [_record(reader) for _ in groups]
     v = [_record(reader) for _ in groups]
-    tiles = [[_tile(reader) for _ in shape.tiles(t)] for _ in heads]
-    sums, shifts = [], []
+    tiles, sums, shifts = [], [], []
     for _ in heads:
+        tiles.append([_tile(reader) for _ in shape.tiles(t)])
         sums.append(reader.number(8))
         shifts.append(_record(reader))
     o, norm, squares = _record(reader), _record(reader), reader.number(8)

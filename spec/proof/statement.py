@@ -75,7 +75,6 @@ def _options(rows, choice):
         wide["x.e"],
         sampling.inv_t,
         sampling.min_p,
-        choice.theta,
     )
 
 

@@ -107,15 +107,20 @@ class Run:
                 xu = max(us, key=lambda u: z[u] // 256 - values[u][1])
                 out += integer("i32", z[mu] // 256) + integer("i32", z[xu] // 256 - values[xu][1])
                 out += bytes([mu % 128, z[mu] % 256, xu % 128, z[xu] % 256])
+            out += self._sums(l, t, head)
         return out
+
+    def _sums(self, l, t, head):
+        """S and the record of A of one head."""
+        m, D = self.micro[t, l], self.c["head_dim"]
+        A = m[42][head * D : head * D + D]
+        return integer("u64", m[40][head]) + _shift_record(m[43][head], A, rsh, ops.SIGNED_19)
 
     def _rest(self, l, t):
         m, layer, D, out = self.micro[t, l], self.layers[l], self.c["head_dim"], b""
         bases = []
         for head in range(self.c["heads"]):
-            s, A = m[43][head], m[42][head * D : head * D + D]
-            out += integer("u64", m[40][head]) + _shift_record(s, A, rsh, ops.SIGNED_19)
-            bases += [46 - s + m[41][2 * head] + m[38][head] - m[39][head]] * D
+            bases += [46 - m[43][head] + m[41][2 * head] + m[38][head] - m[39][head]] * D
         out += _row_record(m[47][0], m[44], bases, 30, layer.bounds["o"])
         out += _shift_record(m[53][0], m[50], lambda v, s: v >> s, ops.SIGNED_24)
         norm = ops.norm_row(m[50], layer.mlp_norm, self.c["eps"], layer.bounds["mlp"])
@@ -292,9 +297,9 @@ class Witness:
         threshold = c("thr")
         if "s.k" in self.values:
             delta = machine.samp.distance(distance, 0, options.inv_t)
-            kept = int(delta < self.choice.theta)
+            kept = int(delta < c("theta"))
             self.put("s.k", at, kept)
-            threshold = threshold if kept else self.choice.theta
+            threshold = threshold if kept else c("theta")
         excess = distance * options.inv_t + 2**15 - 2**16 * threshold
         for n, name in enumerate(("e1", "e2", "e3"), 1):
             if "s." + name in self.values:
