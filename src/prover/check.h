@@ -1,0 +1,22 @@
+// Whether a witness satisfies its circuit, said before hours of proving are spent on it, and by
+// name: lookups, zero constraints and claimed cells. (Contractions are not repeated here.)
+#ifndef OTR_PROVER_CHECK_H_
+#define OTR_PROVER_CHECK_H_
+
+#include "base/result.h"
+#include "engine/pool.h"
+#include "machine/model.h"
+#include "prover/witness.h"
+#include "zk/rows.h"
+
+namespace otr::prover {
+
+// `publics` are the rows of this witness's trace and scalars, with the same circuit. Errors:
+// kReject with the name of the first constraint that fails, in the order of SPEC PT-2, and the
+// index where it does. A witness whose circuit differs from that of `publics` is refused.
+Status check_witness(const machine::Model& model, const zk::PublicRows& publics,
+                     const Witness& witness, engine::Pool& pool);
+
+}  // namespace otr::prover
+
+#endif  // OTR_PROVER_CHECK_H_
