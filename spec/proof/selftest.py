@@ -18,6 +18,7 @@ from proof.layout import Layout
 from proof.mle import bits_of, count, cut, eq_index, eq_list, extension
 from proof.opening import verify_opening
 from proof.protocol import Verifier
+from proof.selftest_statement import test_statement
 from proof.statement import read_proof
 from proof.transcript import Channel, Reader, Transcript
 from proof.witness import Run, Witness
@@ -351,6 +352,7 @@ def main():
         test_opening,
         test_hostile_files,
         test_circuit,
+        test_statement,
     ):
         start = time.perf_counter()
         test()

@@ -9,6 +9,7 @@ from proof import gkr
 from proof.choice import Choice, check_request
 from proof.circuit import CONTRACTIONS, Circuit, Options
 from proof.layout import Layout
+from proof.mle import count
 from proof.opening import HASH, commitment, opening_elements, places_bytes, verify_opening
 from proof.protocol import Verifier, blocks, contraction_elements, row_elements
 from proof.public import public_columns
@@ -22,6 +23,8 @@ MAX_BYTES = 1 << 30
 PROTOCOL = b"OTR.proof/1"
 GRINDING = 16
 WIDE_SHIFT = 30  # PT, domain x
+MAX_COLUMN = 1 << 24  # what this slow verifier can hold in a list; no rule of PROOF.md
+BOXES = ("ihtl", "jgtl", "uTthl", "uTt", "juThl", "jhtl", "dtl", "ftl", "vo", "do")
 
 
 @dataclass
@@ -116,6 +119,8 @@ def _prepare(proof, model):
     invalid(not model.config["qk_norm"], "a model with q/k norms has no proof")
     counts = claim["prompt_count"], claim["out_count"]
     shape, ids = Shape(model.config, *counts), r["prompt_ids"] + r["output_ids"]
+    small = all(count(shape.sizes(dims)) <= MAX_COLUMN for dims in BOXES)
+    require(small, "LIMIT_EXCEEDED", "too large for this verifier")
     trace = read_trace(proof.trace, shape)
     same = trace_root(trace, request, ids, *counts) == claim["trace_root"]
     require(same, "TRACE_ROOT_MISMATCH", "the rows are not the claim's")
