@@ -69,16 +69,14 @@ void write_row(Bytes& to, const RowScalars& row) {
   for (const auto* records : {&row.q, &row.k, &row.v}) {
     for (const Record& record : *records) write(to, record);
   }
-  for (const auto& tiles : row.tiles) {
-    for (const TileScalars& tile : tiles) {
+  for (std::size_t h = 0; h < row.heads.size(); ++h) {
+    for (const TileScalars& tile : row.tiles[h]) {
       append_le(to, tile.m);
       append_le(to, tile.x);
       for (const std::uint8_t byte : {tile.mu, tile.mr, tile.xu, tile.xr}) append_le(to, byte);
     }
-  }
-  for (const HeadScalars& head : row.heads) {
-    append_le(to, head.sum);
-    write(to, head.shift);
+    append_le(to, row.heads[h].sum);
+    write(to, row.heads[h].shift);
   }
   write(to, row.o);
   write(to, row.norm_shift);
@@ -94,18 +92,16 @@ void read_row(Cursor& from, const machine::Shape& shape, std::uint32_t t, RowSca
     for (Record& record : *records) from.read(record);
   }
   row.tiles.resize(shape.heads);
-  for (auto& tiles : row.tiles) {
-    tiles.resize(machine::tiles_of(t, shape.window).count);
-    for (TileScalars& tile : tiles) {
+  row.heads.resize(shape.heads);
+  for (std::uint32_t h = 0; h < shape.heads; ++h) {
+    row.tiles[h].resize(machine::tiles_of(t, shape.window).count);
+    for (TileScalars& tile : row.tiles[h]) {
       from.read(tile.m);
       from.read(tile.x);
       for (std::uint8_t* byte : {&tile.mu, &tile.mr, &tile.xu, &tile.xr}) from.read(*byte);
     }
-  }
-  row.heads.resize(shape.heads);
-  for (HeadScalars& head : row.heads) {
-    from.read(head.sum);
-    from.read(head.shift);
+    from.read(row.heads[h].sum);
+    from.read(row.heads[h].shift);
   }
   from.read(row.o);
   from.read(row.norm_shift);

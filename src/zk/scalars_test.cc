@@ -83,13 +83,16 @@ TEST(Scalars, RoundTrip) {
   EXPECT_EQ(decoded->outputs[3].token_logit, scalars.outputs[3].token_logit);
 }
 
-// The bytes of SPEC PS-4 by hand: version, gap, then the first record of q.
+// The bytes of SPEC PS-4 by hand: version, gap, then the first record of q; after the 8 records of
+// q, k and v and the one tile of head 0 its sum.
 TEST(Scalars, BytesStandWhereTheSpecSays) {
   Scalars scalars = random_scalars();
   scalars.rows[0][0].q[0] = {-2, 0x04030201, -3};
   const Bytes bytes = encode_scalars(scalars);
   const Bytes head{1, 2, 0xfe, 1, 2, 3, 4, 0xfd, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
   EXPECT_EQ(Bytes(bytes.begin(), bytes.begin() + 15), head);
+  EXPECT_EQ(load_le<std::uint64_t>(bytes.data() + 2 + 8 * 13 + 12),
+            scalars.rows[0][0].heads[0].sum);
   // One position without tiles beyond the first: 4 + 2 + 2 + 5 records, 4 tiles, 4 heads, Σ x'².
   EXPECT_EQ(decode_scalars(Bytes(2 + 2 * (13 * 13 + 4 * 12 + 4 * 21 + 8) + 20, 1), shape(), 1, 1)
                 .has_value(),
