@@ -55,6 +55,9 @@ struct Lines {
   std::int64_t theta = 0;  // SPEC PT-2, domain s
 };
 
+// SPEC PS-6 and the optional columns of PT-2.
+CircuitOptions options_of(const Job& job, const Lines& lines, int gap);
+
 Result<Lines> derive_lines(const Job& job, const TraceRows& rows, const Scalars& scalars);
 Status derive_outputs(const Job& job, const TraceRows& rows, const Scalars& scalars, Lines& lines);
 

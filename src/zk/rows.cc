@@ -15,7 +15,8 @@ using Values = std::vector<std::uint64_t>;
 int limbs_for(int shift) { return std::max(1, (shift + kLimbBits - 1) / kLimbBits); }
 std::int64_t power_of(int s) { return std::int64_t{1} << s; }
 
-// SPEC PS-6 and the optional columns of PT-2.
+}  // namespace
+
 CircuitOptions options_of(const Job& job, const Lines& lines, int gap) {
   int q = 0, qr = 0, k = 0, kr = 0, v = 0, a = 0, o = 0, w = 0, m = 0, d = 0, g = 0, h = 0, l = 0;
   const auto raise = [](int& to, int s) { to = std::max(to, s); };
@@ -56,6 +57,8 @@ CircuitOptions options_of(const Job& job, const Lines& lines, int gap) {
   options.penalties = s.presence != 0 || s.frequency != 0;
   return options;
 }
+
+namespace {
 
 // Fills the public columns of PT-2 and PT-5.
 class Filler {
