@@ -29,8 +29,10 @@ class Prover {
 
  private:
   void bind_dimension(std::uint32_t d, zk::Transcript& transcript, SumcheckResult& result);
-  void fold_all(std::uint32_t d, const Ext& rho);
+  void bind_variable(std::uint32_t d, const Ext& rho);
   SumcheckPlan plan(std::uint32_t d) const;
+  std::vector<LiveColumn> new_forms(std::uint32_t d, const SumcheckPlan& plan) const;
+  bool worth_keeping(const AffineForm& form, const SumcheckPlan& plan, std::size_t cells) const;
 
   const SumcheckKernels& kernels_;
   engine::Pool& pool_;
@@ -90,26 +92,61 @@ SumcheckPlan Prover::plan(std::uint32_t d) const {
   return plan_sumcheck(terms_, roles);
 }
 
+// A form of several columns costs a product for each whenever it is computed, and one in all when
+// it is folded as a column; as long as it is no larger than what it is made of.
+bool Prover::worth_keeping(const AffineForm& form, const SumcheckPlan& plan,
+                           std::size_t cells) const {
+  const auto is_whole = [&](const AffineForm::Entry& entry) {
+    return columns_[plan.varying[entry.varying]].count == cells;
+  };
+  return form.entries.size() >= 2 && std::ranges::any_of(form.entries, is_whole);
+}
+
+std::vector<LiveColumn> Prover::new_forms(std::uint32_t d, const SumcheckPlan& plan) const {
+  if (sizes_[d] <= 4) return {};  // too few rounds are to come
+  std::vector<std::uint32_t> dims;
+  std::size_t cells = 1;
+  for (std::uint32_t i = d; i < sizes_.size(); ++i) {
+    if (sizes_[i] > 1) dims.push_back(i);
+    cells *= sizes_[i];
+  }
+  std::vector<LiveColumn> forms(plan.groups.size() + 1);
+  for (std::size_t k = 0; k < forms.size(); ++k) {
+    forms[k].dims = dims;
+    if (!worth_keeping(k == 0 ? plan.affine : plan.groups[k - 1].factor, plan, cells)) continue;
+    forms[k].words.resize(2 * cells);
+    forms[k].c0 = forms[k].words.data();
+    forms[k].c1 = forms[k].c0 + cells;
+    forms[k].count = cells;
+  }
+  return forms;
+}
+
 void Prover::bind_dimension(std::uint32_t d, zk::Transcript& transcript, SumcheckResult& result) {
   if (sizes_[d] > 1) {
     const SumcheckPlan plan_of_d = plan(d);
     const bool has_eq = eq_[d].c0 != nullptr;
     OTR_CHECK(plan_of_d.degree + (has_eq ? 1 : 0) <= degree_);
-    while (sizes_[d] > 1) {
+    std::vector<LiveColumn> forms = new_forms(d, plan_of_d);
+    for (bool first = true; sizes_[d] > 1; first = false) {
       std::vector<Ext> message =
-          sum_round({kernels_, plan_of_d, columns_, eq_, sizes_, d, degree_}, pool_);
+          sum_round({kernels_, plan_of_d, columns_, eq_, sizes_, d, degree_, forms, first}, pool_);
       for (Ext& g : message) g *= scale_;
       transcript.absorb(zk::Label::kSumcheck, message);  // P -> V
       result.proof.messages.insert(result.proof.messages.end(), message.begin(), message.end());
       result.point.push_back(transcript.challenge());  // V -> P
-      fold_all(d, result.point.back());
+      const Ext& rho = result.point.back();
+      for (LiveColumn& form : forms) {
+        if (form.count != 0) folder_.fold(form, sizes_[d], rho);
+      }
+      bind_variable(d, rho);
     }
   }
   for (LiveColumn& column : columns_) std::erase(column.dims, d);
   if (eq_[d].c0 != nullptr) scale_ *= eq_[d].at(0);
 }
 
-void Prover::fold_all(std::uint32_t d, const Ext& rho) {
+void Prover::bind_variable(std::uint32_t d, const Ext& rho) {
   for (LiveColumn& column : columns_) {
     if (!column.dims.empty() && column.dims.front() == d) folder_.fold(column, sizes_[d], rho);
   }

@@ -49,8 +49,9 @@ struct SumcheckResult {
   std::vector<zk::Ext> values;  // of every column at its part of the point
 };
 
-// Runs the rounds on the transcript. Takes the columns and gives their memory back as it folds: in
-// all never much more than the problem itself and once more its largest column. The result depends
+// Runs the rounds on the transcript. Takes the columns and gives their memory back as it folds: it
+// needs never much more than the problem itself, once more its largest column, and a column over K
+// for each group of terms that share all but one factor (sumcheck_plan.h). The result depends
 // neither on the threads nor on the instruction set.
 SumcheckResult prove_sumcheck(zk::Transcript& transcript, SumcheckProblem problem,
                               engine::Pool& pool, Isa isa = best_isa());

@@ -19,6 +19,8 @@ struct SumcheckKernels {
   using Word = std::uint64_t;
   // Of n pairs of neighbours the first and the second less the first; no word past n is touched.
   void (*split)(const Word* pairs, std::size_t n, Word* low, Word* delta);
+  // The inverse of split.
+  void (*join)(const Word* low, const Word* delta, std::size_t n, Word* pairs);
   // Of n pairs low + rho·(high - low), the pairs being over F or K; touches no word past n.
   void (*fold_base)(const Word* pairs, std::size_t n, const zk::Ext& rho, Word* to0, Word* to1);
   void (*fold)(const Word* pairs0, const Word* pairs1, std::size_t n, const zk::Ext& rho, Word* to0,
@@ -68,6 +70,13 @@ struct SumcheckLoops {
       unzip(V::load_some(pairs, first), V::load_some(pairs + first, words - first), low, high);
     }
   }
+  OTR_INLINE static void put_some(V value, Word* to, std::size_t some) {
+    if (some == kWidth) {
+      value.store(to);
+    } else {
+      value.store_some(to, some);
+    }
+  }
   OTR_INLINE static std::size_t left(std::size_t i, std::size_t n) {
     return n - i < kWidth ? n - i : kWidth;
   }
@@ -76,8 +85,25 @@ struct SumcheckLoops {
     for (std::size_t i = 0; i < n; i += kWidth) {
       V a, b;
       pairs_at(pairs + 2 * i, left(i, n), a, b);
-      a.store_some(low + i, left(i, n));
-      (b - a).store_some(delta + i, left(i, n));
+      put_some(a, low + i, left(i, n));
+      put_some(b - a, delta + i, left(i, n));
+    }
+  }
+  static void join(const Word* low, const Word* delta, std::size_t n, Word* pairs) {
+    for (std::size_t i = 0; i < n; i += kWidth) {
+      const std::size_t words = 2 * left(i, n);
+      const std::size_t first = words < kWidth ? words : kWidth;
+      const V a = V::load_some(low + i, left(i, n));
+      const V b = a + V::load_some(delta + i, left(i, n));
+      if constexpr (kWidth == 1) {
+        a.store(pairs + 2 * i);
+        b.store(pairs + 2 * i + 1);
+      } else {
+        V x, y;
+        zip(a, b, x, y);
+        put_some(x, pairs + 2 * i, first);
+        put_some(y, pairs + 2 * i + kWidth, words - first);
+      }
     }
   }
   static void fold_base(const Word* pairs, std::size_t n, const zk::Ext& rho, Word* to0,
@@ -87,8 +113,8 @@ struct SumcheckLoops {
       V a, b;
       pairs_at(pairs + 2 * i, left(i, n), a, b);
       const W product = r * (b - a);
-      (product.c0 + a).store_some(to0 + i, left(i, n));
-      product.c1.store_some(to1 + i, left(i, n));
+      put_some(product.c0 + a, to0 + i, left(i, n));
+      put_some(product.c1, to1 + i, left(i, n));
     }
   }
   static void fold(const Word* pairs0, const Word* pairs1, std::size_t n, const zk::Ext& rho,
@@ -98,7 +124,9 @@ struct SumcheckLoops {
       W a, b;
       pairs_at(pairs0 + 2 * i, left(i, n), a.c0, b.c0);
       pairs_at(pairs1 + 2 * i, left(i, n), a.c1, b.c1);
-      (a + r * (b - a)).store_some(to0 + i, to1 + i, left(i, n));
+      const W folded = a + r * (b - a);
+      put_some(folded.c0, to0 + i, left(i, n));
+      put_some(folded.c1, to1 + i, left(i, n));
     }
   }
 
@@ -143,6 +171,7 @@ struct SumcheckLoops {
 template <class V>
 inline constexpr SumcheckKernels kSumcheckKernels = {
     .split = SumcheckLoops<V>::split,
+    .join = SumcheckLoops<V>::join,
     .fold_base = SumcheckLoops<V>::fold_base,
     .fold = SumcheckLoops<V>::fold,
     .add_base = SumcheckLoops<V>::add_base,

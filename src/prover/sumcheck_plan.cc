@@ -117,8 +117,11 @@ SumcheckPlan plan_sumcheck(const std::vector<SumcheckTerm>& terms,
   std::erase_if(monomials, [&](const auto& entry) {
     const auto& [monomial, coefficient] = entry;
     if (monomial.size() > 1) return false;
-    plan.affine.entries.push_back(
-        {monomial.empty() ? AffineForm::kConstant : monomial[0], coefficient});
+    if (monomial.empty()) {
+      plan.affine.constant = coefficient;
+    } else {
+      plan.affine.entries.push_back({monomial[0], coefficient});
+    }
     return true;
   });
   while (!monomials.empty()) plan.groups.push_back(take_group(monomials));

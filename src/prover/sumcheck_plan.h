@@ -11,6 +11,7 @@
 #define OTR_PROVER_SUMCHECK_PLAN_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "prover/sumcheck.h"
@@ -28,13 +29,14 @@ struct RunCoefficient {
   zk::Ext value;
 };
 
+// Places of coefficients are those in SumcheckPlan::coefficients.
 struct AffineForm {
-  static constexpr std::uint32_t kConstant = 0xFFFFFFFF;
   struct Entry {
-    std::uint32_t varying;      // place in SumcheckPlan::varying, or kConstant
-    std::uint32_t coefficient;  // place in SumcheckPlan::coefficients
+    std::uint32_t varying;  // place in SumcheckPlan::varying
+    std::uint32_t coefficient;
   };
   std::vector<Entry> entries;
+  std::optional<std::uint32_t> constant;  // a coefficient alone
 };
 
 struct SumcheckPlan {

@@ -1,10 +1,11 @@
-// The pairs of a round are taken in blocks of at most kBlock: a part of one run of the inner
-// dimension, or, where runs are short, several runs one after another, so that vectors are full in
-// both cases. In the first the coefficients of the plan are scalars, in the second blocks.
+// In a block that lies in one run the coefficients of the plan are scalars, in one of many runs
+// they are blocks themselves.
 #include "prover/sumcheck_round.h"
 
 #include <algorithm>
 #include <mutex>
+
+#include "prover/sumcheck_runs.h"
 
 namespace otr::prover {
 namespace {
@@ -18,10 +19,6 @@ struct ExtBlock {
   Block c0, c1;
 
   std::uint64_t* data() { return c0.words; }
-  void set(std::size_t i, const Ext& value) {
-    c0.words[i] = value.c0.v;
-    c1.words[i] = value.c1.v;
-  }
   void fill(std::size_t begin, std::size_t count, const Ext& value) {
     std::fill_n(c0.words + begin, count, value.c0.v);
     std::fill_n(c1.words + begin, count, value.c1.v);
@@ -34,106 +31,9 @@ struct Line {
   ExtBlock value, delta;
 };
 
-// Where runs of the inner dimension lie in the columns.
-class Runs {
- public:
-  explicit Runs(const SumcheckRound& round);
-
-  std::size_t size() const { return size_; }    // of the inner dimension
-  std::size_t pairs() const { return pairs_; }  // of a run
-  std::size_t count() const { return count_; }
-  bool weighted() const { return weighted_; }  // an outer dimension has a factor E
-  // Columns are counted as in the plan: varying, then fixed.
-  std::size_t columns() const { return columns_; }
-
- private:
-  friend class Cursor;
-  struct Outer {
-    std::size_t size;
-    const LiveColumn* eq;              // or null
-    std::vector<std::size_t> strides;  // by column, 0 where it has not the dimension
-  };
-  std::size_t size_, pairs_, count_ = 1, columns_;
-  bool weighted_ = false;
-  std::vector<Outer> outer_;
-};
-
-Runs::Runs(const SumcheckRound& round)
-    : size_(round.sizes[round.inner]),
-      pairs_((size_ + 1) / 2),
-      columns_(round.plan.varying.size() + round.plan.fixed.size()) {
-  std::vector<std::size_t> stride(columns_, 1);
-  const std::size_t varying = round.plan.varying.size();
-  std::fill_n(stride.begin(), varying, size_);
-  for (std::size_t d = round.inner + 1; d < round.sizes.size(); ++d) {
-    const LiveColumn& eq = round.eq[d];
-    Outer outer{round.sizes[d], eq.c0 == nullptr ? nullptr : &eq, {}};
-    if (outer.size == 1) continue;
-    for (std::size_t i = 0; i < columns_; ++i) {
-      const std::uint32_t id = i < varying ? round.plan.varying[i] : round.plan.fixed[i - varying];
-      const std::vector<std::uint32_t>& dims = round.columns[id].dims;
-      const bool has = std::ranges::find(dims, d) != dims.end();
-      outer.strides.push_back(has ? stride[i] : 0);
-      if (has) stride[i] *= outer.size;
-    }
-    count_ *= outer.size;
-    weighted_ = weighted_ || outer.eq != nullptr;
-    outer_.push_back(std::move(outer));
-  }
-}
-
-// Goes through the runs in order.
-class Cursor {
- public:
-  Cursor(const Runs& runs, std::size_t run)
-      : runs_(&runs),
-        index_(runs.outer_.size()),
-        offsets_(runs.columns()),
-        weights_(runs.outer_.size() + 1, zk::kOne) {
-    for (std::size_t k = 0; k < index_.size(); ++k) {
-      index_[k] = run % runs.outer_[k].size;
-      run /= runs.outer_[k].size;
-      move(k, index_[k]);
-    }
-    weigh(index_.size());
-  }
-  void next() {
-    std::size_t k = 0;
-    while (k < index_.size() && index_[k] + 1 == runs_->outer_[k].size) {
-      move(k, -index_[k]);
-      index_[k++] = 0;
-    }
-    if (k < index_.size()) {
-      move(k, 1);
-      ++index_[k++];
-    }
-    weigh(k);
-  }
-  const std::vector<std::size_t>& offsets() const { return offsets_; }  // by column
-  const Ext& weight() const { return weights_[0]; }                     // Π E of outer dimensions
-
- private:
-  void move(std::size_t k, std::size_t steps) {  // unsigned: a step back wraps round to the place
-    const std::vector<std::size_t>& strides = runs_->outer_[k].strides;
-    for (std::size_t i = 0; i < offsets_.size(); ++i) offsets_[i] += steps * strides[i];
-  }
-  void weigh(std::size_t changed) {
-    if (!runs_->weighted()) return;
-    for (std::size_t k = changed; k-- > 0;) {
-      const LiveColumn* eq = runs_->outer_[k].eq;
-      weights_[k] = eq == nullptr ? weights_[k + 1] : weights_[k + 1] * eq->at(index_[k]);
-    }
-  }
-
-  const Runs* runs_;
-  std::vector<std::size_t> index_, offsets_;
-  std::vector<Ext> weights_;  // of dimension k and all above
-};
-
 class Summer {
  public:
   Summer(const SumcheckRound& round, const Runs& runs);
-  std::size_t blocks() const;
   // Adds the blocks [begin, end) to the sums.
   void run(std::size_t begin, std::size_t end);
   const std::vector<Ext>& sums() const { return sums_; }
@@ -142,6 +42,12 @@ class Summer {
   bool is_base(std::size_t place) const {
     return columns_[round_.plan.varying[place]].c1 == nullptr;
   }
+
+  const AffineForm& form(std::size_t k) const {
+    return k == 0 ? round_.plan.affine : round_.plan.groups[k - 1].factor;
+  }
+  bool is_kept(std::size_t k) const { return !round_.forms.empty() && round_.forms[k].count != 0; }
+  std::size_t first_form() const { return round_.plan.varying.size() + round_.plan.fixed.size(); }
 
   void enter_run();
   void gather_runs(std::size_t count);
@@ -152,10 +58,11 @@ class Summer {
                     std::uint64_t* delta) const;
   void load_block();
   void load_weight();
+  void take_form(std::size_t k);
+  void keep_words(const std::uint64_t* low, const std::uint64_t* delta, std::uint64_t* to) const;
   void compute(const AffineForm& form, Line& line) const;
   void add_block();
   void evaluate(std::size_t x_index);
-  void multiply(ExtBlock& to, const ExtBlock& a, std::size_t place);
   void step();
   void step(Line& line) const;
   void flush(const Ext& weight);
@@ -165,17 +72,18 @@ class Summer {
   std::span<const LiveColumn> columns_;
   const Runs& runs_;
   const LiveColumn* eq_;  // of the inner dimension, or null
-  std::size_t runs_per_block_, blocks_per_run_;
-  bool single_;  // a block lies in one run
+  bool single_;           // a block lies in one run
 
   // The block of the moment.
   std::size_t run_count_ = 1, first_pair_ = 0, pairs_ = 0;
   Cursor cursor_;
-  std::vector<std::size_t> offsets_;     // by run and column
-  std::vector<Ext> values_;              // of the coefficients, where single_ or constant
-  std::vector<ExtBlock> spread_;         // of the coefficients, otherwise
-  std::vector<Line> varying_, factors_;  // by place in varying; by group
-  Line affine_, weight_;
+  std::vector<std::size_t> offsets_;  // by run and column
+  std::vector<Ext> values_;           // of the coefficients, where single_ or constant
+  std::vector<ExtBlock> spread_;      // of the coefficients, otherwise
+  std::vector<Line> varying_;         // by place in varying
+  std::vector<bool> needed_;          // alike: not to be read where its forms are kept
+  std::vector<Line> forms_;           // by form
+  Line weight_;
   ExtBlock run_weight_, product_, summand_, weighted_;
 
   std::vector<Block> lanes_;  // by X
@@ -188,31 +96,30 @@ Summer::Summer(const SumcheckRound& round, const Runs& runs)
       columns_(round.columns),
       runs_(runs),
       eq_(round.eq[round.inner].c0 == nullptr ? nullptr : &round.eq[round.inner]),
-      runs_per_block_(std::max<std::size_t>(1, kBlock / runs.pairs())),
-      blocks_per_run_((runs.pairs() + kBlock - 1) / kBlock),
-      single_(runs_per_block_ == 1),
+      single_(runs.single()),
       cursor_(runs, 0),
-      offsets_(runs_per_block_ * runs.columns()),
+      offsets_(runs.per_block() * runs.columns()),
       values_(round.plan.coefficients.size()),
       spread_(single_ ? 0 : round.plan.coefficients.size()),
       varying_(round.plan.varying.size()),
-      factors_(round.plan.groups.size()),
+      needed_(round.plan.varying.size()),
+      forms_(round.plan.groups.size() + 1),
       lanes_(round.degree),
       sums_(round.degree) {
   for (std::size_t j = 0; j < values_.size(); ++j) values_[j] = round.plan.coefficients[j].value;
-}
-
-std::size_t Summer::blocks() const {
-  return single_ ? runs_.count() * blocks_per_run_
-                 : (runs_.count() + runs_per_block_ - 1) / runs_per_block_;
+  for (const std::uint32_t place : round.plan.stepped) needed_[place] = true;
+  for (std::size_t k = 0; k < forms_.size(); ++k) {
+    if (is_kept(k) && !round.fill_forms) continue;
+    for (const auto& entry : form(k).entries) needed_[entry.varying] = true;
+  }
 }
 
 void Summer::run(std::size_t begin, std::size_t end) {
   if (begin >= end) return;
-  cursor_ = Cursor(runs_, single_ ? begin / blocks_per_run_ : begin * runs_per_block_);
+  cursor_ = Cursor(runs_, single_ ? begin / runs_.blocks_per_run() : begin * runs_.per_block());
   for (std::size_t b = begin; b < end; ++b) {
     if (single_) {
-      const std::size_t part = b % blocks_per_run_;
+      const std::size_t part = b % runs_.blocks_per_run();
       if (part == 0 && b != begin) {
         flush(cursor_.weight());
         cursor_.next();
@@ -221,7 +128,7 @@ void Summer::run(std::size_t begin, std::size_t end) {
       first_pair_ = part * kBlock;
       pairs_ = std::min(kBlock, runs_.pairs() - first_pair_);
     } else {
-      gather_runs(std::min(runs_per_block_, runs_.count() - b * runs_per_block_));
+      gather_runs(std::min(runs_.per_block(), runs_.count() - b * runs_.per_block()));
     }
     load_block();
     add_block();
@@ -309,6 +216,7 @@ void Summer::load_words(const std::uint64_t* words, std::size_t place, std::uint
 
 void Summer::load_block() {
   for (std::size_t place = 0; place < varying_.size(); ++place) {
+    if (!needed_[place]) continue;
     const LiveColumn& column = columns_[round_.plan.varying[place]];
     Line& line = varying_[place];
     load_words(column.c0, place, line.value.c0.words, line.delta.c0.words);
@@ -343,14 +251,6 @@ void Summer::compute(const AffineForm& form, Line& line) const {
   for (const auto& [place, j] : form.entries) {
     const bool scalar = single_ || round_.plan.coefficients[j].constant;
     const Ext& value = values_[j];
-    if (place == AffineForm::kConstant) {  // the first entry, if it is there
-      if (scalar) {
-        line.value.fill(0, kBlock, value);
-      } else {
-        line.value = spread_[j];
-      }
-      continue;
-    }
     const Line& column = varying_[place];
     const bool base = is_base(place);
     for (const auto part : {&Line::value, &Line::delta}) {
@@ -366,11 +266,51 @@ void Summer::compute(const AffineForm& form, Line& line) const {
   }
 }
 
-void Summer::add_block() {
-  compute(round_.plan.affine, affine_);
-  for (std::size_t g = 0; g < factors_.size(); ++g) {
-    compute(round_.plan.groups[g].factor, factors_[g]);
+// The form of that number: from the columns, or as it was kept. Its constant is not kept with it,
+// since unlike a column it goes on beyond the box.
+void Summer::take_form(std::size_t k) {
+  Line& line = forms_[k];
+  const std::size_t place = first_form() + k;
+  if (!is_kept(k)) {
+    compute(form(k), line);
+  } else if (round_.fill_forms) {
+    compute(form(k), line);
+    LiveColumn& kept = round_.forms[k];
+    std::uint64_t* to0 = kept.words.data() + offsets_[place] + 2 * first_pair_;
+    keep_words(line.value.c0.words, line.delta.c0.words, to0);
+    keep_words(line.value.c1.words, line.delta.c1.words, to0 + kept.count);
+  } else {
+    const LiveColumn& kept = round_.forms[k];
+    load_words(kept.c0, place, line.value.c0.words, line.delta.c0.words);
+    load_words(kept.c1, place, line.value.c1.words, line.delta.c1.words);
   }
+  if (!form(k).constant) return;
+  const std::uint32_t j = *form(k).constant;
+  const bool scalar = single_ || round_.plan.coefficients[j].constant;
+  if (scalar) product_.fill(0, kBlock, values_[j]);
+  kernels_.add(line.value.data(), scalar ? product_.data() : spread_[j].data(), pairs_);
+}
+
+// The inverse of load_words for the box of all columns, where runs stand one after another.
+void Summer::keep_words(const std::uint64_t* low, const std::uint64_t* delta,
+                        std::uint64_t* to) const {
+  const bool odd = runs_.size() % 2 != 0;
+  if (single_ || !odd) {
+    const bool alone = odd && first_pair_ + pairs_ == runs_.pairs();
+    const std::size_t full = alone ? pairs_ - 1 : pairs_;
+    kernels_.join(low, delta, full, to);
+    if (alone) to[2 * full] = low[full];
+    return;
+  }
+  const std::size_t pairs = runs_.pairs();
+  for (std::size_t q = 0; q < run_count_; ++q, low += pairs, delta += pairs, to += runs_.size()) {
+    kernels_.join(low, delta, pairs - 1, to);
+    to[2 * (pairs - 1)] = low[pairs - 1];
+  }
+}
+
+void Summer::add_block() {
+  for (std::size_t k = 0; k < forms_.size(); ++k) take_form(k);
   evaluate(0);
   if (round_.degree > 1) step();
   for (std::size_t x = 2; x <= round_.degree; ++x) {
@@ -380,8 +320,8 @@ void Summer::add_block() {
 }
 
 void Summer::evaluate(std::size_t x_index) {
-  summand_ = affine_.value;
-  for (std::size_t g = 0; g < factors_.size(); ++g) {
+  summand_ = forms_[0].value;
+  for (std::size_t g = 0; g < round_.plan.groups.size(); ++g) {
     const std::vector<std::uint32_t>& prefix = round_.plan.groups[g].prefix;
     std::uint64_t* product = varying_[prefix[0]].value.data();
     bool base = is_base(prefix[0]);
@@ -395,7 +335,7 @@ void Summer::evaluate(std::size_t x_index) {
       product = product_.data();
       base = base && by_base;
     }
-    (base ? kernels_.mul_add_base : kernels_.mul_add)(summand_.data(), factors_[g].value.data(),
+    (base ? kernels_.mul_add_base : kernels_.mul_add)(summand_.data(), forms_[g + 1].value.data(),
                                                       product, pairs_);
   }
   for (const std::uint32_t place : round_.plan.common) {
@@ -422,8 +362,7 @@ void Summer::step() {
       step(line);
     }
   }
-  for (Line& line : factors_) step(line);
-  step(affine_);
+  for (Line& line : forms_) step(line);
   if (eq_ != nullptr) step(weight_);
 }
 
@@ -442,15 +381,15 @@ void Summer::flush(const Ext& weight) {
 
 std::vector<Ext> sum_round(const SumcheckRound& round, engine::Pool& pool) {
   const Runs runs(round);
-  const std::size_t blocks = Summer(round, runs).blocks();
   std::vector<Ext> sums(round.degree);
   std::mutex mutex;
-  split_work(pool, runs.count() * runs.pairs(), blocks, [&](std::size_t begin, std::size_t end) {
-    Summer summer(round, runs);
-    summer.run(begin, end);
-    const std::lock_guard lock(mutex);
-    for (std::size_t x = 0; x < sums.size(); ++x) sums[x] += summer.sums()[x];
-  });
+  split_work(pool, runs.count() * runs.pairs(), runs.blocks(),
+             [&](std::size_t begin, std::size_t end) {
+               Summer summer(round, runs);
+               summer.run(begin, end);
+               const std::lock_guard lock(mutex);
+               for (std::size_t x = 0; x < sums.size(); ++x) sums[x] += summer.sums()[x];
+             });
   return sums;
 }
 

@@ -19,6 +19,11 @@ struct SumcheckRound {
   std::span<const std::uint32_t> sizes;  // what is left of each dimension; below the inner one, 1
   std::uint32_t inner;                   // of size at least 2
   std::size_t degree;
+  // By form of the plan, the affine one and then the factors: its values on the whole box, where
+  // they are worth keeping; else without cells. Empty where none is kept. They are computed and put
+  // there if fill_forms is set, and read otherwise.
+  std::span<LiveColumn> forms;
+  bool fill_forms;
 };
 
 // g(0), g(2), …, g(degree), without the factors E of dimensions that are bound.
