@@ -1,3 +1,5 @@
+#include "prover/gkr_kernels.h"
+
 #include "prover/gkr_kernels_of.h"
 
 namespace otr::prover {

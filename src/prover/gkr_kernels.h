@@ -3,8 +3,12 @@
 // Data lie in rows: the source of a loop has rows of `length` elements one after another, and in
 // each row elements 2i and 2i+1 belong together. A row of odd length ends with a partner that is
 // not stored, the fraction 0/1; so does each vector that reaches over the end of a row, which is
-// why there is no case for it anywhere. Rows are cut into segments of `chunk` elements, a power of
-// two that holds whole pairs.
+// why there is no case for it anywhere. Rows are cut into segments of `chunk` elements that hold
+// whole pairs.
+//
+// Where rows are short, a segment has several: if they have whole pairs, the rows of a segment are
+// one row to a kernel; else the `picked` kernels get a table of where the operands of each output
+// lie, the same for all segments.
 //
 // An x of the sumcheck over layer k is a quadruple p0, p1', q0, q1 with p1' = p1 + λ·q1, so that
 // the summand p0·q1 + p1·q0 + λ·(q0·q1 - 1) is p0·q1 + p1'·q0 - λ. It is 0 for two fractions 0/1
@@ -34,6 +38,11 @@ struct Rows {
   std::size_t chunk;       // elements of the source in a segment, but for the last in a row
   std::size_t per_row;     // segments in a row
   std::size_t begin, end;  // the segments to do, counted through all rows
+  // Of the picked kernels: outputs of a segment, and for each 8·(place of its first operand from
+  // the start of the segment) + (number of its operands that exist; 4 nodes or 2 of a state for a
+  // round, 2 nodes for a sum).
+  std::size_t out_chunk = 0;
+  const std::uint64_t* slots = nullptr;
 };
 
 // Arrays of an array of quadruples: p0, p1', q0, q1, each c0 then c1, `stride` apart. Of nodes: q
@@ -71,6 +80,13 @@ struct GkrKernels {
   void (*fold_sum_nodes[3])(const RoundIn& in, RoundSums& sums);
   void (*fold_state)(const RoundIn& in, RoundSums& sums);
   void (*fold_sum_state)(const RoundIn& in, RoundSums& sums);
+  // The same for short rows.
+  void (*picked_add[3])(const Rows& rows, const NodeArrays& in, std::uint64_t* out,
+                        std::size_t out_stride);
+  void (*picked_sum_nodes[3])(const RoundIn& in, RoundSums& sums);
+  void (*picked_sum_state)(const RoundIn& in, RoundSums& sums);
+  void (*picked_fold_nodes[3])(const RoundIn& in, RoundSums& sums);
+  void (*picked_fold_state)(const RoundIn& in, RoundSums& sums);
 };
 
 // The kernels of a set; the portable ones where the compiler was not asked for it (null).

@@ -78,6 +78,27 @@ struct GkrKernelsOf {
       if constexpr (!(kOnes && kFull)) load_p<kFull>(in, at, n, x.p0, x.p1);
       return x;
     }
+    // The element k of each slot.
+    OTR_INLINE static void pick(const NodeArrays& in, V slots, unsigned k, E& p, E& q) {
+      q = E::pick(in.q0, in.q1, slots, k, E::one());
+      p = E::zero();
+      if constexpr (kP == Numerators::kExt) {
+        p = E::pick(in.p0, in.p1, slots, k, E::zero());
+      } else if constexpr (kP == Numerators::kBase) {
+        p.c0 = V::pick(in.p0, slots, k, V::broadcast(0));
+      } else {
+        p.c0 = V::pick_one(slots, k);
+      }
+    }
+    OTR_INLINE Quad picked(std::size_t at, V slots, unsigned k) const {
+      const NodeArrays here = {in.q0 + at, in.q1 + at,
+                               kP == Numerators::kOnes ? nullptr : in.p0 + at,
+                               kP == Numerators::kExt ? in.p1 + at : nullptr};
+      Quad x;
+      pick(here, slots, 2 * k, x.p0, x.q0);
+      pick(here, slots, 2 * k + 1, x.p1, x.q1);
+      return x;
+    }
     // Binding is linear, so that λ may come after it.
     OTR_INLINE Quad finished(Quad x) const {
       x.p1 = x.p1 + lambda * x.q1;
@@ -101,6 +122,13 @@ struct GkrKernelsOf {
               load<kFull>(in + 2 * stride, in + 3 * stride, at, a, lambda),
               load<kFull>(in + 4 * stride, in + 5 * stride, at, a, E::one()),
               load<kFull>(in + 6 * stride, in + 7 * stride, at, a, E::one())};
+    }
+    OTR_INLINE Quad picked(std::size_t at, V slots, unsigned k) const {
+      const std::uint64_t* from = in + at;
+      return {E::pick(from, from + stride, slots, k, E::zero()),
+              E::pick(from + 2 * stride, from + 3 * stride, slots, k, lambda),
+              E::pick(from + 4 * stride, from + 5 * stride, slots, k, E::one()),
+              E::pick(from + 6 * stride, from + 7 * stride, slots, k, E::one())};
     }
     OTR_INLINE Quad finished(Quad x) const { return x; }
   };
@@ -137,9 +165,12 @@ struct GkrKernelsOf {
         return source.finished({E::one(), E::one(), bind(even.q0, odd.q0), bind(even.q1, odd.q1)});
       } else {
         unzip_quads(a, b, even, odd);
-        return source.finished({bind(even.p0, odd.p0), bind(even.p1, odd.p1), bind(even.q0, odd.q0),
-                                bind(even.q1, odd.q1)});
+        return bind_all(even, odd);
       }
+    }
+    OTR_INLINE Quad bind_all(const Quad& even, const Quad& odd) const {
+      return source.finished({bind(even.p0, odd.p0), bind(even.p1, odd.p1), bind(even.q0, odd.q0),
+                              bind(even.q1, odd.q1)});
     }
     OTR_INLINE void store(const Quad& x, std::size_t at, std::size_t n) const {
       std::uint64_t* out = in.out + at;
@@ -234,6 +265,44 @@ struct GkrKernelsOf {
     }
   }
 
+  // One of kFold and its contrary, summing.
+  template <class Source, bool kFold>
+  static void run_picked(const RoundIn& in, RoundSums& sums) {
+    const Round<Source, kFold, !kFold> round(in);
+    const Rows& rows = in.rows;
+    E at_zero = E::zero(), leading = E::zero();
+    for (std::size_t s = rows.begin; s < rows.end; ++s) {
+      const std::size_t row = s / rows.per_row, c = s % rows.per_row;
+      const std::size_t from = row * rows.length + c * rows.chunk;
+      const std::size_t to = row * rows.out_length + c * rows.out_chunk;
+      const std::size_t left = rows.out_length - c * rows.out_chunk;
+      const std::size_t n = left < rows.out_chunk ? left : rows.out_chunk;
+      Accumulators segment;
+      for (std::size_t i = 0; i < n; i += kWidth) {
+        const std::size_t outs = some(n, i);
+        const V slots = V::load_some(rows.slots + i, outs);
+        const Quad even = round.source.picked(from, slots, 0);
+        const Quad odd = round.source.picked(from, slots, 1);
+        if constexpr (kFold) {
+          round.store(round.bind_all(even, odd), to + i, outs);
+        } else {
+          const E weight = E::load_some(in.inner0 + i, in.inner1 + i, outs);
+          round.sum(round.source.finished(even), round.source.finished(odd), weight, segment);
+        }
+      }
+      if constexpr (!kFold) {
+        const std::size_t w = s - rows.begin;
+        const E weight = {V::broadcast(in.weights0[w]), V::broadcast(in.weights1[w])};
+        at_zero = at_zero + weight * segment.at_zero;
+        leading = leading + weight * segment.leading;
+      }
+    }
+    if constexpr (!kFold) {
+      at_zero.store(sums.at_zero[0], sums.at_zero[1]);
+      leading.store(sums.leading[0], sums.leading[1]);
+    }
+  }
+
   // --- Fractions up
   // --------------------------------------------------------------------------------
 
@@ -271,6 +340,29 @@ struct GkrKernelsOf {
       if (i < n) add_step<kP, false>(in, from + i, n - i, to + i / 2, stride);
     }
   }
+
+  template <Numerators kP>
+  static void add_picked(const Rows& rows, const NodeArrays& in, std::uint64_t* out,
+                         std::size_t stride) {
+    for (std::size_t s = rows.begin; s < rows.end; ++s) {
+      const std::size_t start = s * rows.chunk, out_start = s * rows.out_chunk;
+      const NodeArrays here = {in.q0 + start, in.q1 + start,
+                               kP == Numerators::kOnes ? nullptr : in.p0 + start,
+                               kP == Numerators::kExt ? in.p1 + start : nullptr};
+      const std::size_t left = rows.out_length - out_start;
+      const std::size_t n = left < rows.out_chunk ? left : rows.out_chunk;
+      for (std::size_t i = 0; i < n; i += kWidth) {
+        const std::size_t outs = some(n, i);
+        const V slots = V::load_some(rows.slots + i, outs);
+        E p_even, q_even, p_odd, q_odd;
+        Nodes<kP>::pick(here, slots, 0, p_even, q_even);
+        Nodes<kP>::pick(here, slots, 1, p_odd, q_odd);
+        std::uint64_t* to = out + out_start + i;
+        (q_even * q_odd).store_some(to, to + stride, outs);
+        (p_even * q_odd + p_odd * q_even).store_some(to + 2 * stride, to + 3 * stride, outs);
+      }
+    }
+  }
 };
 
 template <class V>
@@ -291,6 +383,15 @@ constexpr GkrKernels make_gkr_kernels() {
                          K::template run<Full, true, true>},
       .fold_state = K::template run<typename K::State, true, false>,
       .fold_sum_state = K::template run<typename K::State, true, true>,
+      .picked_add = {K::template add_picked<Numerators::kOnes>,
+                     K::template add_picked<Numerators::kBase>,
+                     K::template add_picked<Numerators::kExt>},
+      .picked_sum_nodes = {K::template run_picked<Ones, false>, K::template run_picked<Base, false>,
+                           K::template run_picked<Full, false>},
+      .picked_sum_state = K::template run_picked<typename K::State, false>,
+      .picked_fold_nodes = {K::template run_picked<Ones, true>, K::template run_picked<Base, true>,
+                            K::template run_picked<Full, true>},
+      .picked_fold_state = K::template run_picked<typename K::State, true>,
   };
 }
 

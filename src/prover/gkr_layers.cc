@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdlib>
 #include <new>
 #include <utility>
 
@@ -18,6 +17,7 @@ using zk::Ext;
 
 constexpr std::size_t kAddChunk = 4096;  // elements in a segment
 constexpr std::size_t kInline = 8192;    // cost of a loop that is not worth waking threads for
+constexpr std::align_val_t kHugePage{std::size_t{1} << 21};
 
 std::vector<Layers::Block> blocks_of(const std::vector<LeafBlock>& leaves, std::size_t nu) {
   std::vector<Layers::Block> blocks;
@@ -41,6 +41,22 @@ std::vector<Layers::Block> blocks_of(const std::vector<LeafBlock>& leaves, std::
     blocks.push_back(std::move(block));
   }
   return blocks;
+}
+
+// How a layer above this box is added up: rows of whole pairs are one long row.
+Rows rows_to_add(const Box& box) {
+  const std::size_t length = box.dims()[0];
+  Rows rows = {length, (length + 1) / 2, kAddChunk, 0, 0, 0};
+  if (length % 2 == 0) {
+    rows.length = box.count();
+    rows.out_length = box.count() / 2;
+  } else if (length <= kSharedRows && box.dims().size() > 1) {
+    const std::size_t shared = kAddChunk / length;
+    rows = {box.count(), rows.out_length * box.rows(), shared * length, 0, 0,
+            0,           shared * rows.out_length};
+  }
+  rows.per_row = (rows.length + rows.chunk - 1) / rows.chunk;
+  return rows;
 }
 
 }  // namespace
@@ -109,18 +125,27 @@ void spread(engine::Pool& pool, std::span<const Share> shares,
   }
 }
 
+std::vector<std::uint64_t> slots_of(std::size_t length, std::size_t unit, std::size_t rows) {
+  std::vector<std::uint64_t> slots;
+  for (std::size_t row = 0; row < rows; ++row) {
+    for (std::size_t i = 0; i < length; i += unit) {
+      slots.push_back(8 * (row * length + i) + std::min(unit, length - i));
+    }
+  }
+  return slots;
+}
+
 Slab::Slab(std::size_t words) : size_(words) {
-  constexpr std::size_t kHugePage = std::size_t{1} << 21;
-  const std::size_t bytes = (words * sizeof(std::uint64_t) + kHugePage) & ~(kHugePage - 1);
-  words_.reset(static_cast<std::uint64_t*>(std::aligned_alloc(kHugePage, bytes)));
-  if (words_ == nullptr) throw std::bad_alloc();
+  const std::size_t bytes = words * sizeof(std::uint64_t);
+  words_.reset(static_cast<std::uint64_t*>(::operator new(bytes, kHugePage)));
 #if defined(MADV_HUGEPAGE)
-  // Half of the time of a first touch is page faults otherwise. It is only advice.
+  // A fault for every 4096 bytes would cost a tenth of all time. It is only advice, and not
+  // followed for a part of a page.
   static_cast<void>(madvise(words_.get(), bytes, MADV_HUGEPAGE));
 #endif
 }
 
-void Slab::Free::operator()(std::uint64_t* words) const { std::free(words); }
+void Slab::Free::operator()(std::uint64_t* words) const { ::operator delete(words, kHugePage); }
 
 std::uint64_t* Slab::take(std::size_t words) {
   OTR_CHECK(words <= size_ - used_);
@@ -188,6 +213,7 @@ void Layers::add_up(std::size_t layer, engine::Pool& pool, const GkrKernels& ker
   struct Task {
     Numerators numerators;
     Rows rows;
+    std::vector<std::uint64_t> slots;
     NodeArrays in;
     std::uint64_t* out;
     std::size_t stride;
@@ -202,16 +228,14 @@ void Layers::add_up(std::size_t layer, engine::Pool& pool, const GkrKernels& ker
       continue;
     }
     const Box box = below->box.halved();
-    const std::size_t length = below->box.dims()[0];
-    const std::size_t per_row = (length + kAddChunk - 1) / kAddChunk;
     const std::size_t stride = Slab::stride(box.count());
     std::uint64_t* out = slab_.take(4 * stride);
-    tasks.push_back({below->numerators,
-                     {length, (length + 1) / 2, kAddChunk, per_row, 0, 0},
-                     below->arrays,
-                     out,
-                     stride});
-    shares.push_back({per_row * below->box.rows(), std::min(kAddChunk, length) + 16});
+    Task task{below->numerators, rows_to_add(below->box), {}, below->arrays, out, stride};
+    const std::size_t length = below->box.dims()[0];
+    if (task.rows.out_chunk != 0) task.slots = slots_of(length, 2, task.rows.chunk / length);
+    shares.push_back({task.rows.per_row * (below->box.count() / task.rows.length),
+                      std::min(task.rows.chunk, task.rows.length) + 16});
+    tasks.push_back(std::move(task));
     block.levels.push_back(
         {box, Numerators::kExt, {out, out + stride, out + 2 * stride, out + 3 * stride}});
   }
@@ -220,7 +244,9 @@ void Layers::add_up(std::size_t layer, engine::Pool& pool, const GkrKernels& ker
     Rows rows = task.rows;
     rows.begin = begin;
     rows.end = end;
-    kernels.add[static_cast<int>(task.numerators)](rows, task.in, task.out, task.stride);
+    rows.slots = task.slots.data();
+    const auto& add = task.slots.empty() ? kernels.add : kernels.picked_add;
+    add[static_cast<int>(task.numerators)](rows, task.in, task.out, task.stride);
   });
 }
 

@@ -64,6 +64,11 @@ struct Share {
 void spread(engine::Pool& pool, std::span<const Share> shares,
             const std::function<void(std::size_t, std::size_t, std::size_t)>& run);
 
+// Rows longer than this stand alone; shorter ones share a segment (gkr_kernels.h).
+inline constexpr std::size_t kSharedRows = 2048;
+// Rows::slots of `rows` rows of `length` elements, `unit` of them for an output.
+std::vector<std::uint64_t> slots_of(std::size_t length, std::size_t unit, std::size_t rows);
+
 // Memory for the layers as they are made, and for the sumchecks in the place of the layers that
 // have been consumed: arrays of words, taken and given back as a stack.
 class Slab {

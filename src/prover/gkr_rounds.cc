@@ -11,50 +11,18 @@ namespace otr::prover {
 namespace {
 
 using zk::Ext;
-using zk::Felt;
 using Words = std::vector<std::uint64_t>;
 
-constexpr int kInnerBits = 10;       // of the table of eq that all segments use
-constexpr std::size_t kDigit = 11;   // bits of the tables that the weights of segments come from
 constexpr std::size_t kBatch = 128;  // segments in a call of a kernel
 
-// eq of the segments of a block, which are counted through a mixed radix: the segment in its row,
-// then the dimensions from the second on. Weights are products over the digits.
-class SegmentWeights {
- public:
-  SegmentWeights() = default;
-  explicit SegmentWeights(Ext all) : all_(all) {}
-  // The next dimension, of n indices; takes its bits off `rest`.
-  void add_dimension(std::uint64_t n, std::size_t bits, std::span<const Ext>& rest) {
-    Dimension dimension{n, {}, {}};
-    const std::size_t low = std::min(bits, kDigit);
-    dimension.low = zk::eq_table(rest.first(low), std::min(n, std::uint64_t{1} << low));
-    if (bits > low) {
-      dimension.high = zk::eq_table(rest.subspan(low, bits - low), ((n - 1) >> low) + 1);
-    }
-    dimensions_.push_back(std::move(dimension));
-    rest = rest.subspan(bits);
-  }
-  void multiply(Ext factor) { all_ *= factor; }
-  Ext at(std::uint64_t segment) const {
-    Ext weight = all_;
-    for (const Dimension& d : dimensions_) {
-      const std::uint64_t index = segment % d.n;
-      segment /= d.n;
-      weight *= d.low[index & ((std::uint64_t{1} << kDigit) - 1)];
-      if (!d.high.empty()) weight *= d.high[index >> kDigit];
-    }
-    return weight;
-  }
+// Elements of a block that a fold binds to one.
+std::size_t bound_by(bool nodes) { return nodes ? 4 : 2; }
 
- private:
-  struct Dimension {
-    std::uint64_t n;
-    std::vector<Ext> low, high;  // of the low kDigit bits of an index, and of the others
-  };
-  std::vector<Dimension> dimensions_;
-  Ext all_ = zk::kOne;
-};
+// Rows that share segments. Only they may need the picked kernels, which cannot sum while they
+// fold.
+bool shares_segments(const Box& box) {
+  return box.dims().size() > 1 && box.dims()[0] <= kSharedRows;
+}
 
 Ext total(const std::uint64_t (&lanes)[2][kSumLanes]) {
   Ext sum = zk::kZero;
@@ -71,8 +39,9 @@ struct LayerRounds::Task {
   RoundIn in = {};
   Share share = {};
   bool sums = false;
-  SegmentWeights weights;
-  Words inner0, inner1;
+  Segments segments;
+  Words inner0 = {}, inner1 = {};
+  Words slots = {};  // empty but for the picked kernels
 };
 
 LayerRounds::LayerRounds(Layers& layers, std::size_t children, Ext lambda, engine::Pool& pool,
@@ -116,39 +85,55 @@ void LayerRounds::add_node(const TopNode& node) {
   }
 }
 
-// A pass over a block, in which `down` halvings lie between its elements and what is summed.
-LayerRounds::Task LayerRounds::plan(const Active& active, int down, bool sums,
+// A pass over a block; each output or summand takes `unit` elements of a row.
+LayerRounds::Task LayerRounds::plan(const Active& active, Pass pass,
                                     std::span<const Ext> rest) const {
-  Task task;
-  task.sums = sums;
   const std::vector<std::uint64_t>& dims = active.box.dims();
-  const std::uint64_t summed = ((dims[0] - 1) >> down) + 1;  // in a row
-  const int pair_bits = zk::bits_of(summed) - 1;
-  const int inner_bits = std::clamp(pair_bits, 0, kInnerBits);
+  const bool nodes = active.nodes != nullptr;
+  const std::size_t unit = bound_by(nodes) * (pass == Pass::kFoldSum ? 2 : 1);
+  const std::size_t units = (dims[0] + unit - 1) / unit;
+  const bool shared = shares_segments(active.box);
+  const bool picked = shared && dims[0] % unit != 0;
+
+  Task task{.sums = pass != Pass::kFold, .segments = Segments(pass != Pass::kFold, rest)};
+  task.segments.add_dimension(units);
+  if (!shared) task.segments.end_run();
+  for (std::size_t i = 1; i < dims.size(); ++i) task.segments.add_dimension(dims[i]);
+  task.segments.place_at(active.position);
+
   Rows& rows = task.in.rows;
-  rows.length = dims[0];
-  rows.chunk = std::size_t{1} << (inner_bits + 1 + down);
-  rows.per_row = (dims[0] + rows.chunk - 1) / rows.chunk;
-  task.share = {rows.per_row * active.box.rows(), std::min(rows.chunk, rows.length) + 64};
-  if (active.nodes != nullptr) {
-    task.in.nodes = active.nodes->arrays;
-  } else {
-    task.in.state = active.buffers[active.filled];
-    task.in.state_stride = active.stride;
+  const std::size_t outs = (dims[0] + bound_by(nodes) - 1) / bound_by(nodes);
+  const std::size_t table = task.segments.table_size(), run = task.segments.run_size();
+  rows.length = shared ? run / units * dims[0] : dims[0];
+  rows.out_length = run / units * outs;
+  rows.chunk = shared ? table / units * dims[0] : table * unit;
+  rows.per_row = task.segments.per_run();
+  if (picked) {
+    rows.out_chunk = table;
+    task.slots = slots_of(dims[0], unit, table / units);
   }
-  task.in.lambda = lambda_;
-  if (!sums) return task;
-  for (const Ext& e : zk::eq_table(rest.first(static_cast<std::size_t>(inner_bits)),
-                                   std::size_t{1} << inner_bits)) {
+  task.share = {active.box.count() / rows.length * rows.per_row,
+                std::min(rows.chunk, rows.length) + 64};
+  for (const Ext& e : task.segments.table()) {
     task.inner0.push_back(e.c0.v);
     task.inner1.push_back(e.c1.v);
   }
-  rest = rest.subspan(static_cast<std::size_t>(inner_bits));
-  task.weights.add_dimension(rows.per_row, static_cast<std::size_t>(pair_bits - inner_bits), rest);
-  for (std::size_t i = 1; i < dims.size(); ++i) {
-    task.weights.add_dimension(dims[i], static_cast<std::size_t>(zk::bits_of(dims[i])), rest);
+  task.in.lambda = lambda_;
+  if (nodes) {
+    const auto kind = static_cast<std::size_t>(active.nodes->numerators);
+    task.in.nodes = active.nodes->arrays;
+    task.kernel = pass == Pass::kFoldSum ? kernels_.fold_sum_nodes[kind]
+                  : pass == Pass::kFold
+                      ? (picked ? kernels_.picked_fold_nodes : kernels_.fold_nodes)[kind]
+                      : (picked ? kernels_.picked_sum_nodes : kernels_.sum_nodes)[kind];
+  } else {
+    task.in.state = active.buffers[active.filled];
+    task.in.state_stride = active.stride;
+    task.kernel = pass == Pass::kFoldSum ? kernels_.fold_sum_state
+                  : pass == Pass::kFold
+                      ? (picked ? kernels_.picked_fold_state : kernels_.fold_state)
+                      : (picked ? kernels_.picked_sum_state : kernels_.sum_state);
   }
-  task.weights.multiply(zk::eq_at(rest, active.position));
   return task;
 }
 
@@ -159,6 +144,7 @@ RoundPolynomial LayerRounds::run(std::vector<Task> tasks) {
   for (Task& task : tasks) {
     task.in.inner0 = task.inner0.data();
     task.in.inner1 = task.inner1.data();
+    task.in.rows.slots = task.slots.data();
     shares.push_back(task.share);
   }
   spread(pool_, shares, [&](std::size_t i, std::size_t begin, std::size_t end) {
@@ -171,7 +157,7 @@ RoundPolynomial LayerRounds::run(std::vector<Task> tasks) {
     for (in.rows.begin = begin; in.rows.begin < end; in.rows.begin = in.rows.end) {
       in.rows.end = std::min(end, in.rows.begin + kBatch);
       for (std::size_t s = in.rows.begin; task.sums && s < in.rows.end; ++s) {
-        const Ext weight = task.weights.at(s);
+        const Ext weight = task.segments.weight(s);
         weights[0][s - in.rows.begin] = weight.c0.v;
         weights[1][s - in.rows.begin] = weight.c1.v;
       }
@@ -190,43 +176,35 @@ RoundPolynomial LayerRounds::run(std::vector<Task> tasks) {
 RoundPolynomial LayerRounds::first(std::span<const Ext> rest) {
   std::vector<Task> tasks;
   for (const Active& active : active_) {
-    tasks.push_back(plan(active, 1, true, rest));
-    tasks.back().kernel = kernels_.sum_nodes[static_cast<int>(active.nodes->numerators)];
+    tasks.push_back(plan(active, Pass::kSum, rest));
   }
   const RoundPolynomial blocks = run(std::move(tasks));
   const RoundPolynomial entries = sum_entries(rest);
   return {blocks.at_zero + entries.at_zero, blocks.leading + entries.leading};
 }
 
-// Binds all, and sums the next round where `sums`. Where binding leaves one element in each row
-// whose dimension is not the last, pairs are of several rows: then summing is a pass of its own.
+// Binds all, and sums the next round where `sums`: in the same pass if the pairs to sum lie within
+// the rows that are bound, and are whole where rows are short.
 RoundPolynomial LayerRounds::step(const Ext& rho, bool sums, std::span<const Ext> rest) {
   bind_entries(rho);
   std::vector<Task> folds, sums_apart;
   for (Active& active : active_) {
-    const int down = active.nodes != nullptr ? 2 : 1;
-    const std::uint64_t left = ((active.box.dims()[0] - 1) >> down) + 1;
-    const bool together = sums && left > 1;
-    Task task = plan(active, down, together, rest);
-    if (active.nodes != nullptr) {
-      const auto kind = static_cast<int>(active.nodes->numerators);
-      task.kernel = together ? kernels_.fold_sum_nodes[kind] : kernels_.fold_nodes[kind];
-      active.box = active.box.halved();
-    } else {
-      task.kernel = together ? kernels_.fold_sum_state : kernels_.fold_state;
-    }
+    const std::size_t bound = bound_by(active.nodes != nullptr);
+    const std::uint64_t length = active.box.dims()[0];
+    const bool together =
+        sums && length > bound && (!shares_segments(active.box) || length % (2 * bound) == 0);
+    Task task = plan(active, together ? Pass::kFoldSum : Pass::kFold, rest);
+    if (active.nodes != nullptr) active.box = active.box.halved();
     active.box = active.box.halved();
     active.nodes = nullptr;
     active.filled ^= 1;
     active.stride = Slab::stride(active.box.count());
-    task.in.rows.out_length = left;
     task.in.out = active.buffers[active.filled];
     task.in.out_stride = active.stride;
     task.in.rho = rho;
     folds.push_back(std::move(task));
     if (sums && !together && active.box.bits() != 0) {
-      sums_apart.push_back(plan(active, 0, true, rest));
-      sums_apart.back().kernel = kernels_.sum_state;
+      sums_apart.push_back(plan(active, Pass::kSum, rest));
     }
   }
   RoundPolynomial sum = run(std::move(folds));

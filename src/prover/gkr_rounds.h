@@ -10,6 +10,7 @@
 #include "engine/pool.h"
 #include "prover/gkr_kernels.h"
 #include "prover/gkr_layers.h"
+#include "prover/gkr_segments.h"
 #include "zk/field.h"
 
 namespace otr::prover {
@@ -57,7 +58,8 @@ class LayerRounds {
 
   Quadruple missing() const;
   void add_node(const TopNode& node);
-  Task plan(const Active& active, int down, bool sums, std::span<const zk::Ext> rest) const;
+  enum class Pass { kSum, kFold, kFoldSum };
+  Task plan(const Active& active, Pass pass, std::span<const zk::Ext> rest) const;
   RoundPolynomial run(std::vector<Task> tasks);
   void bind_entries(zk::Ext rho);
   void retire();

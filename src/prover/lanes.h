@@ -34,6 +34,15 @@ struct Lanes1 {
   OTR_INLINE static Lanes1 load_some(const std::uint64_t* from, std::size_t n, Lanes1 rest = {}) {
     return n != 0 ? load(from) : rest;
   }
+  // Each lane of `slots` is 8·index + count: the element from[index + k] where k < count, else that
+  // of `rest`. k < 8.
+  OTR_INLINE static Lanes1 pick(const std::uint64_t* from, Lanes1 slots, unsigned k, Lanes1 rest) {
+    return k < slots.v.v % 8 ? load(from + slots.v.v / 8 + k) : rest;
+  }
+  // The same where all elements are 1, and 0 for the rest.
+  OTR_INLINE static Lanes1 pick_one(Lanes1 slots, unsigned k) {
+    return {{k < slots.v.v % 8 ? 1U : 0U}};
+  }
   OTR_INLINE static Lanes1 broadcast(std::uint64_t x) { return {{x}}; }
   OTR_INLINE void store(std::uint64_t* to) const { *to = v.v; }
   OTR_INLINE void store_some(std::uint64_t* to, std::size_t n) const {
@@ -69,6 +78,17 @@ struct Lanes4 {
     const __m256i mask = first(n);
     const __m256i loaded = _mm256_maskload_epi64(reinterpret_cast<const long long*>(from), mask);
     return {_mm256_blendv_epi8(rest.v, loaded, mask)};
+  }
+  OTR_INLINE static Lanes4 pick(const std::uint64_t* from, Lanes4 slots, unsigned k, Lanes4 rest) {
+    const __m256i count = _mm256_and_si256(slots.v, _mm256_set1_epi64x(7));
+    const __m256i mask = _mm256_cmpgt_epi64(count, _mm256_set1_epi64x(k));
+    const __m256i index = _mm256_add_epi64(_mm256_srli_epi64(slots.v, 3), _mm256_set1_epi64x(k));
+    return {_mm256_mask_i64gather_epi64(rest.v, reinterpret_cast<const long long*>(from), index,
+                                        mask, 8)};
+  }
+  OTR_INLINE static Lanes4 pick_one(Lanes4 slots, unsigned k) {
+    const __m256i count = _mm256_and_si256(slots.v, _mm256_set1_epi64x(7));
+    return {_mm256_srli_epi64(_mm256_cmpgt_epi64(count, _mm256_set1_epi64x(k)), 63)};
   }
   OTR_INLINE static Lanes4 broadcast(std::uint64_t x) {
     return {_mm256_set1_epi64x(static_cast<long long>(x))};
@@ -161,6 +181,16 @@ struct Lanes8 {
   OTR_INLINE static Lanes8 load_some(const std::uint64_t* from, std::size_t n, Lanes8 rest = {}) {
     return {_mm512_mask_loadu_epi64(rest.v, first(n), from)};
   }
+  OTR_INLINE static Lanes8 pick(const std::uint64_t* from, Lanes8 slots, unsigned k, Lanes8 rest) {
+    const __m512i count = _mm512_and_si512(slots.v, _mm512_set1_epi64(7));
+    const __mmask8 mask = _mm512_cmpgt_epu64_mask(count, _mm512_set1_epi64(k));
+    const __m512i index = _mm512_add_epi64(_mm512_srli_epi64(slots.v, 3), _mm512_set1_epi64(k));
+    return {_mm512_mask_i64gather_epi64(rest.v, mask, index, from, 8)};
+  }
+  OTR_INLINE static Lanes8 pick_one(Lanes8 slots, unsigned k) {
+    const __m512i count = _mm512_and_si512(slots.v, _mm512_set1_epi64(7));
+    return {_mm512_maskz_set1_epi64(_mm512_cmpgt_epu64_mask(count, _mm512_set1_epi64(k)), 1)};
+  }
   OTR_INLINE static Lanes8 broadcast(std::uint64_t x) {
     return {_mm512_set1_epi64(static_cast<long long>(x))};
   }
@@ -243,6 +273,10 @@ struct ExtLanes {
   OTR_INLINE static ExtLanes load_some(const std::uint64_t* from0, const std::uint64_t* from1,
                                        std::size_t n, ExtLanes rest = zero()) {
     return {V::load_some(from0, n, rest.c0), V::load_some(from1, n, rest.c1)};
+  }
+  OTR_INLINE static ExtLanes pick(const std::uint64_t* from0, const std::uint64_t* from1, V slots,
+                                  unsigned k, ExtLanes rest) {
+    return {V::pick(from0, slots, k, rest.c0), V::pick(from1, slots, k, rest.c1)};
   }
   OTR_INLINE static ExtLanes broadcast(const zk::Ext& x) {
     return {V::broadcast(x.c0.v), V::broadcast(x.c1.v)};

@@ -129,6 +129,22 @@ TEST_P(LanesTest, ShufflesAndLoadsParts) {
   }
 }
 
+TEST_P(LanesTest, PicksWhatExists) {
+  const Column from = {10, 11, 12, 13, 14};
+  const Column slots = {8 * 0 + 4, 8 * 4 + 1, 0, 8 * 1 + 2, 8 * 3 + 2, 8 * 2 + 3, 8 * 4, 8 * 1 + 4};
+  for (std::size_t at = 0; at < slots.size(); at += ops_->width) {
+    for (unsigned k = 0; k < 4; ++k) {
+      Column to(ops_->width), ones(ops_->width);
+      ops_->pick(from.data(), slots.data() + at, k, 77, to.data(), ones.data());
+      for (std::size_t i = 0; i < to.size(); ++i) {
+        const std::uint64_t slot = slots[at + i];
+        EXPECT_EQ(to[i], k < slot % 8 ? from[slot / 8 + k] : 77);
+        EXPECT_EQ(ones[i], k < slot % 8 ? 1 : 0);
+      }
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(AllSets, LanesTest,
                          testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512));
 

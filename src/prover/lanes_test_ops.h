@@ -19,6 +19,9 @@ struct LanesOps {
                   std::uint64_t* again);
   // load_some with a rest of r, all lanes stored.
   void (*partial)(const std::uint64_t* a, std::size_t n, std::uint64_t rest, std::uint64_t* to);
+  // pick and pick_one of one vector of slots.
+  void (*pick)(const std::uint64_t* from, const std::uint64_t* slots, unsigned k,
+               std::uint64_t rest, std::uint64_t* to, std::uint64_t* ones);
   std::size_t width;
 };
 
@@ -66,11 +69,18 @@ struct LanesOpsOf {
                       std::uint64_t* to) {
     V::load_some(a, n, V::broadcast(rest)).store(to);
   }
+  static void pick(const std::uint64_t* from, const std::uint64_t* slots, unsigned k,
+                   std::uint64_t rest, std::uint64_t* to, std::uint64_t* ones) {
+    const V lanes = V::load(slots);
+    V::pick(from, lanes, k, V::broadcast(rest)).store(to);
+    V::pick_one(lanes, k).store(ones);
+  }
 };
 
 template <class V>
-inline constexpr LanesOps kLanesOps = {LanesOpsOf<V>::base, LanesOpsOf<V>::extension,
-                                       LanesOpsOf<V>::shuffle, LanesOpsOf<V>::partial, V::kWidth};
+inline constexpr LanesOps kLanesOps = {LanesOpsOf<V>::base,    LanesOpsOf<V>::extension,
+                                       LanesOpsOf<V>::shuffle, LanesOpsOf<V>::partial,
+                                       LanesOpsOf<V>::pick,    V::kWidth};
 
 // Null where the compiler was not asked for the set.
 const LanesOps* lanes_ops_avx2();
