@@ -5,10 +5,10 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
-#include <map>
 #include <random>
 
 #include "prover/gkr_kernels.h"
+#include "prover/gkr_segments.h"
 #include "zk/mle.h"
 
 namespace otr::prover {
@@ -302,6 +302,38 @@ TEST_P(GkrTest, AZeroDenominatorIsRefused) {
 INSTANTIATE_TEST_SUITE_P(AllSets, GkrTest,
                          testing::Values(Isa::kPortable, Isa::kAvx2, Isa::kAvx512));
 
+TEST(SegmentsTest, AreEqAsAProduct) {
+  const std::vector<std::vector<std::uint64_t>> cases = {
+      {7, 5000, 3, 9000}, {1024, 4099}, {3000, 70001}, {1, 3, 5}, {5, 7, 11, 13}, {9000000}};
+  std::mt19937_64 random(3);
+  for (const auto& dims : cases) {
+    Transcript transcript = start();
+    const zk::Point point = transcript.challenges(60);
+    Segments segments(true, point);
+    std::uint64_t count = 1;
+    for (const std::uint64_t n : dims) {
+      segments.add_dimension(n);
+      count *= n;
+    }
+    segments.place_at(5);
+    for (int i = 0; i < 200; ++i) {
+      const std::uint64_t cell = i == 0 ? count - 1 : random() % count;
+      std::uint64_t place = 0, left = cell;
+      int shift = 0;
+      for (const std::uint64_t n : dims) {
+        place |= left % n << shift;
+        left /= n;
+        shift += zk::bits_of(n);
+      }
+      const std::uint64_t in_run = cell % segments.run_size();
+      const std::uint64_t segment =
+          cell / segments.run_size() * segments.per_run() + in_run / segments.table_size();
+      EXPECT_EQ(segments.weight(segment) * segments.table()[in_run % segments.table_size()],
+                zk::eq_at(point, place | std::uint64_t{5} << shift));
+    }
+  }
+}
+
 // --- Tampering
 // -------------------------------------------------------------------------------------
 
@@ -365,6 +397,45 @@ TEST_F(GkrTamperTest, RefusesAChangedLeafAndAnotherStatement) {
   if (!other[0].p.empty()) std::swap(other[0].p[1], other[0].p[2]);
   Transcript c = start();
   EXPECT_FALSE(accepts(prove_gkr(c, other, nu_, pool_, nullptr)));
+}
+
+// The sum of 0/0 is none, though its numerator is 0.
+TEST_F(GkrTamperTest, RefusesASumWithoutDenominator) {
+  std::vector<LeafBlock> changed = blocks_;
+  changed[0].q0[1] = changed[0].q0[2] = 0;
+  Transcript a = start(), b = start();
+  const GkrProof proof = prove_gkr(a, changed, nu_, pool_, nullptr);
+  EXPECT_EQ(proof.root[0], kZero);
+  EXPECT_EQ(proof.root[1], kZero);
+  EXPECT_FALSE(zk::check_gkr(b, proof, nu_));
+}
+
+// A proof of nothing whose last layer tells the truth about the leaves: only the links between the
+// layers are false.
+TEST_F(GkrTamperTest, RefusesLayersThatDoNotHangTogether) {
+  GkrProof forged = proof_;
+  Transcript transcript = start();
+  forged.root = {kZero, kOne};
+  transcript.absorb(zk::Label::kRootFraction, forged.root);
+  for (std::size_t k = 0; k < nu_; ++k) {
+    static_cast<void>(transcript.challenge());
+    std::ranges::fill(forged.layers[k].rounds.messages, kOne);
+    zk::Point y = {kZero};  // the place of the lowest variable
+    for (std::size_t i = 0; i < k; ++i) {
+      transcript.absorb(zk::Label::kSumcheck, std::array{kOne, kOne, kOne});
+      y.push_back(transcript.challenge());
+    }
+    if (k + 1 == nu_) {
+      for (const std::size_t bit : {0, 1}) {
+        y[0] = bit == 0 ? kZero : kOne;
+        forged.layers[k].values[bit] = extension(leaves_.p, y);
+        forged.layers[k].values[2 + bit] = extension(leaves_.q, y);
+      }
+    }
+    transcript.absorb(zk::Label::kLayer, forged.layers[k].values);
+    static_cast<void>(transcript.challenge());
+  }
+  EXPECT_FALSE(accepts(forged));
 }
 
 TEST_F(GkrTamperTest, RefusesWrongSizes) {
