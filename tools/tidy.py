@@ -7,6 +7,7 @@ test, never the way round it.
 """
 
 import ast
+import hashlib
 import os
 import pathlib
 import re
@@ -373,8 +374,21 @@ def check_spec(files: list[File]) -> Iterator[Finding]:
                             "chapter on rules without vectors (`- ID, ID: reason`)")
 
 
+def check_spec_version(files: list[File]) -> Iterator[Finding]:
+    """The text of the SPEC is bound to its version: spec/SPEC.sha256 holds "version digest"."""
+    by_path = {file.path: file for file in files}
+    spec, record = by_path.get("spec/SPEC.md"), by_path.get("spec/SPEC.sha256")
+    if spec is None:
+        return
+    version = re.search(r"\*\*TAB-8\*\*.*u32 version = (\d+)", spec.text)
+    line = f"{version.group(1) if version else 0} {hashlib.sha256(spec.text.encode()).hexdigest()}"
+    if record is None or record.text.split() != line.split():
+        yield spec.find(1, "spec-version", "SPEC changed: raise the version in TAB-8 or record the "
+                        f"digest if the change is editorial: `{line}` in spec/SPEC.sha256")
+
+
 CHECKS = (check_floors, check_includes, check_purity, check_sizes, check_names, check_leftovers,
-          check_headers, check_spec)
+          check_headers, check_spec, check_spec_version)
 
 
 def check_tree(root: pathlib.Path) -> list[Finding]:

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Plants one violation of each rule in a small tree and sees tidy.py find it, and nothing else."""
 
+import hashlib
 import pathlib
 import subprocess
 import sys
@@ -28,10 +29,16 @@ CLEAN = {
 }
 
 
+def spec_record(spec: str) -> dict:
+    """The file that binds this text of the SPEC to its version, which is 0 where it says none."""
+    return {"spec/SPEC.sha256": f"0 {hashlib.sha256(spec.encode()).hexdigest()}\n"}
+
+
 def findings(changes: dict) -> list:
     """(rule, path, line) of every finding in the clean tree after `changes`; None removes."""
     with tempfile.TemporaryDirectory() as folder:
-        for path, content in {**CLEAN, **changes}.items():
+        tree = {**CLEAN, **changes}
+        for path, content in {**spec_record(tree["spec/SPEC.md"] or ""), **tree}.items():
             if content is not None:
                 file = pathlib.Path(folder, path)
                 file.parent.mkdir(parents=True, exist_ok=True)
@@ -144,6 +151,18 @@ class TidyTest(unittest.TestCase):
                     ("rule-unknown", "spec/vectors/b.json", 1))
         self.expect({"spec/vectors/a.json": None})
         self.expect({spec: None})
+
+    def test_spec_version(self) -> None:
+        spec, record = "spec/SPEC.md", "spec/SPEC.sha256"
+        found = ("spec-version", spec, 1)
+        self.expect({record: None}, found)
+        self.expect({spec: CLEAN[spec] + "\n", **spec_record(CLEAN[spec])}, found)
+        for version in (1, 2):
+            text = CLEAN[spec] + f"- **TAB-8** u32 version = {version}, roots\n"
+            text = text.replace("- ENC-3:", "- ENC-3, TAB-8:")
+            digest = hashlib.sha256(text.encode()).hexdigest()
+            self.expect({spec: text, record: f"{version} {digest}\n"})
+            self.expect({spec: text, record: f"{version + 1} {digest}\n"}, found)
 
     def test_binary_files_are_passed_over(self) -> None:
         self.expect({"fuzz/corpus/a/b": b"\xff\xfe", "fuzz/corpus/a/c": b"a\0b"})

@@ -62,6 +62,7 @@ SCALARS = {
 }
 BOOLEANS = ("o_bias", "qk_bias", "qk_norm", "tied")
 MAX_HEADER, MAX_TOKEN_BYTES, MAX_TEMPLATE = 64 << 20, 64 << 20, 1 << 20  # LIM-2
+MAX_TOKEN_SIZE = 1024  # MODEL-4
 
 
 @dataclass
@@ -109,14 +110,15 @@ def numbers(config):
         + [bits["head"]]
         + by_layer
         + [config["exponents"][name] for name in exponent_names(config)]
+        + [len(config["eos_ids"]), *config["eos_ids"]]
     )
 
 
 def tensor_list(config, token_bytes):
     """MODEL-3: (name, dtype, shape) in order; token_bytes is the length of tokens.bytes."""
-    after = _tensors_after_numbers(config, token_bytes)
-    count = len(NUMBERS) + 1 + len(SITES) * config["layers"] + len(_names_with_exponent(after))
-    return [("numbers", "I64", [count, 1])] + after
+    count = len(NUMBERS) + 1 + len(SITES) * config["layers"]
+    count += len(exponent_names(config)) + 1 + len(config["eos_ids"])
+    return [("numbers", "I64", [count, 1])] + _tensors_after_numbers(config, token_bytes)
 
 
 def _tensors_after_numbers(config, token_bytes):
@@ -158,11 +160,8 @@ def _tensors_after_numbers(config, token_bytes):
 
 def exponent_names(config):
     """MODEL-2: the members of `exponents`."""
-    return _names_with_exponent(_tensors_after_numbers(config, 0))
-
-
-def _names_with_exponent(tensors):
-    return [name.rsplit(".", 1)[0] for name, _, _ in tensors if name.endswith((".weight", ".gain"))]
+    names = [name for name, _, _ in _tensors_after_numbers(config, 0)]
+    return [name.rsplit(".", 1)[0] for name in names if name.endswith((".weight", ".gain"))]
 
 
 def header(metadata, entries):
@@ -340,9 +339,11 @@ def read(data):
         _check_values(name, tensor)
     require(tensors["numbers"].values == numbers(config), "MODEL_INVALID", "numbers")
     offsets = tensors["tokens.offsets"].values
-    ascending = all(a <= b for a, b in zip(offsets, offsets[1:]))
+    sizes = [b - a for a, b in zip(offsets, offsets[1:])]
     require(
-        ascending and offsets[0] == 0 and offsets[-1] == last["shape"][0],
+        all(0 <= size <= MAX_TOKEN_SIZE for size in sizes)
+        and offsets[0] == 0
+        and offsets[-1] == last["shape"][0],
         "MODEL_INVALID",
         "tokens.offsets",
     )

@@ -46,15 +46,17 @@ RANGES = [
     ([61, 62, 63], -(2**48), 2**48),
     ([64], 0, 15),
     ([66, 67, 68], -(2**63 - 1), 2**63 - 1),
-    ([84, 85], -(2**33), 2**33),
-    ([86, 89], 0, 2**42 - 1),
-    ([87], 0, 4096),
-    ([88, 90], 0, 2**40),
-    ([91], -(2**62), 2**62),
-    ([92, 93], 0, 2**18 - 1),
+    ([84, 85, 86, 96], -(2**33), 2**33),
+    ([87], 0, 2**24 - 1),
+    ([88, 92], 0, 2**42 - 1),
+    ([89], 0, 4096),
+    ([90, 93], 0, 2**28),
+    ([91, 94], 0, 2**40),
+    ([95], -(2**30), 2**25),
+    ([97, 98], 0, 2**18 - 1),
 ]
 RANGE = {number: (low, high) for numbers, low, high in RANGES for number in numbers}
-assert sorted(RANGE) == list(range(94))
+assert sorted(RANGE) == list(range(99))
 
 
 def type_of(number):
@@ -289,44 +291,35 @@ class Machine:
         logits = ops.logits(self.head, norm.a, norm.exponent)
         micro.put(83, logits)
         choice = samp.choose(logits, tokens, n_prompt, t, sampling)
-        micro.put(84, [max(b) for b in blocks(choice.L, CHUNK)])
-        micro.put(85, [choice.L_max])
-        ids = blocks(list(range(len(logits))), CHUNK)
-        if sampling.inv_t == 0:
-            value, kept = dict(enumerate(choice.L)), set(range(len(logits)))
-        else:
-            value, kept = self._put_filters(micro, choice, ids, sampling)
-        best, best_id = [], []
-        for chunk in ids:
-            winner = min(
-                (j for j in chunk if j in kept), key=lambda j: (-value[j], j), default=None
-            )
-            best.append(-(2**62) if winner is None else value[winner])
-            best_id.append(0 if winner is None else winner)
-        micro.put(91, best)
-        micro.put(92, best_id)
-        micro.put(93, [choice.token])
+        micro.put(84, choice.L)
+        micro.put(85, [max(b) for b in blocks(choice.L, CHUNK)])
+        micro.put(86, [choice.L_max])
+        score = choice.L if sampling.inv_t == 0 else self._put_filters(micro, choice, sampling)
+        chunks = blocks(score, CHUNK)
+        micro.put(96, [max(chunk) for chunk in chunks])
+        micro.put(97, [c * CHUNK + chunk.index(max(chunk)) for c, chunk in enumerate(chunks)])
+        micro.put(98, [choice.token])
         return micro, choice.token
 
-    def _put_filters(self, micro, choice, ids, sampling):
-        """Tensors 86 ... 90 (PROG-3, PROG-6): (noise - Delta by id, the kept ids)."""
-
-        def packed(key):
-            return key[0] * 2**18 + key[1]
-
-        delta = {j: d for d, j in choice.keys}
-        k_cut = packed(choice.keys[choice.k_kept - 1]) if sampling.top_k else 2**42 - 1
-        p_cut = packed(choice.keys[choice.p_kept - 1]) if sampling.top_p != 65536 else k_cut
-        for number, cut in ((86, k_cut), (89, p_cut)):
-            micro.put(number, [cut])
-            below = [[j for j in chunk if packed((delta[j], j)) <= cut] for chunk in ids]
-            if number == 86:
-                micro.put(87, [len(chunk) for chunk in below])
-            micro.put(
-                number + (2 if number == 86 else 1),
-                [sum(samp.mass(delta[j]) for j in chunk) for chunk in below],
-            )
-        return {j: choice.noise[j] - d for j, d in delta.items()}, set(choice.kept)
+    def _put_filters(self, micro, choice, sampling):
+        """Tensors 87 ... 95 (PROG-3, PROG-6): score, by id."""
+        keys = {j: d * 2**18 + j for d, j in choice.keys}
+        ids = range(len(keys))
+        k_cut = keys[choice.keys[choice.k_kept - 1][1]] if sampling.top_k else 2**42 - 1
+        p_cut = keys[choice.keys[choice.p_kept - 1][1]] if sampling.top_p != 65536 else k_cut
+        delta = [keys[j] >> 18 for j in ids]
+        micro.put(87, delta)
+        micro.put(88, [k_cut])
+        micro.put(89, [sum(keys[j] <= k_cut for j in chunk) for chunk in blocks(ids, CHUNK)])
+        for number, cut in ((90, k_cut), (93, p_cut)):
+            w = [samp.mass(delta[j]) if keys[j] <= cut else 0 for j in ids]
+            micro.put(number, w)
+            micro.put(number + 1, [sum(chunk) for chunk in blocks(w, CHUNK)])
+        micro.put(92, [p_cut])
+        kept = set(choice.kept)
+        score = [choice.noise[j] - delta[j] if j in kept else -(2**30) for j in ids]
+        micro.put(95, score)
+        return score
 
 
 @dataclass

@@ -90,6 +90,14 @@ EXECUTIONS = {
         6,
         ((127, 0), (128, 1), (255, 1), (262, 0), (266, 1), (263, -1)),
     ),
+    "no id of the last chunk is kept": (
+        "tiny_long",
+        HELLO,
+        Sampling(94548, 3, 60000, 100, seed=_seed(9)),
+        (),
+        3,
+        ((11, -1), (12, -1), (13, -1)),
+    ),
     "long greedy": ("tiny_long", _long_prompt()[:130], Sampling(), (), 4, ((129, 0), (132, -1))),
     "one token": ("tiny_norm", [200], Sampling(94548, seed=_seed(8)), (), 1, ((0, 2), (0, -1))),
 }

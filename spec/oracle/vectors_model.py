@@ -151,6 +151,18 @@ def _with_header(edit):
     return integer("u64", len(new)) + new + body
 
 
+def _with_last_token(size):
+    """The artifact whose last token, which is empty, has `size` bytes instead."""
+    model = tiny.model(BASE)
+    offsets, data = (model.tensors[name].values for name in ("tokens.offsets", "tokens.bytes"))
+    assert offsets[-2] == offsets[-1] == len(data)
+    changed = {
+        "tokens.offsets": Tensor("U32", [len(offsets)], offsets[:-1] + [len(data) + size]),
+        "tokens.bytes": Tensor("U8", [len(data) + size], data + [97] * size),
+    }
+    return artifact.write(replace(model, tensors={**model.tensors, **changed}))
+
+
 def _range_cases():
     out = []
     for name, changes in (
@@ -261,6 +273,9 @@ def _value_cases():
         (18, 8),
         (19, 16),
         (30, right[30] + 1),
+        (len(right) - 3, right[-3] + 1),
+        (len(right) - 2, 0),
+        (len(right) - 1, right[-1] + 1),
         (len(right) - 1, -(2**63)),
     ):
         out.append(
@@ -316,6 +331,8 @@ def _value_cases():
                     f"accepted: {tensor}[{at}] = {value}", None, _with_values(tensor, at, value)
                 )
             )
+    out.append(_variant("accepted: token of 1024 bytes", None, _with_last_token(1024)))
+    out.append(_variant("token of 1025 bytes", "MODEL_INVALID", _with_last_token(1025)))
     for bias, at, value in (
         ("layers.0.wq.bias", 0, 2**23),
         ("layers.1.wk.bias", 7, -(2**23)),
@@ -421,8 +438,9 @@ def _tensor_cases():
 
     top = artifact.read_canonical(_parts(tiny.data(BASE))[1].rstrip(b" "))
     a, b = top["tokens.bytes"]["data_offsets"]
-    add("numbers as one row", entry("numbers", shape=[1, 65]))
-    add("numbers without the second size", entry("numbers", shape=[65]))
+    add("numbers as one row", entry("numbers", shape=[1, 67]))
+    add("numbers without the second size", entry("numbers", shape=[67]))
+    add("numbers without eos_ids", entry("numbers", shape=[65, 1]))
     add("numbers as U64", entry("numbers", dtype="U64"))
 
     def without_numbers(_, t):
@@ -435,7 +453,7 @@ def _tensor_cases():
         _variant(
             "no numbers",
             "MALFORMED",
-            no_numbers[0] + no_numbers[1] + no_numbers[2][520:],
+            no_numbers[0] + no_numbers[1] + no_numbers[2][536:],
             rule="MODEL-3",
         )
     )
@@ -571,8 +589,8 @@ def _container_cases():
             ),
         ),
         ("order of tensors", "NOT_CANONICAL", lambda s: b'{"zzz":1,' + s[1:]),
-        ("float offset", "NOT_CANONICAL", lambda s: s.replace(b"[0,520]", b"[0.0,520]", 1)),
-        ("exponent offset", "NOT_CANONICAL", lambda s: s.replace(b"[0,520]", b"[0,52e1]", 1)),
+        ("float offset", "NOT_CANONICAL", lambda s: s.replace(b"[0,536]", b"[0.0,536]", 1)),
+        ("exponent offset", "NOT_CANONICAL", lambda s: s.replace(b"[0,536]", b"[0,536e0]", 1)),
         ("escaped letter", "NOT_CANONICAL", lambda s: s.replace(b'"I8"', b'"\\u00498"', 1)),
         ("header is an array", "MALFORMED", lambda s: b"[" + s + b"]"),
         ("two headers", "MALFORMED", lambda s: s + b"{}"),

@@ -48,7 +48,14 @@ Result<TokenTable> make_table(const text::Tokenizer& tokenizer, std::uint32_t vo
   TokenTable table;
   table.offsets.push_back(0);
   for (std::uint32_t id = 0; id < vocabulary; ++id) {
-    append(table.bytes, as_bytes(tokenizer.token_bytes(id)));
+    const std::string_view bytes = tokenizer.token_bytes(id);
+    if (bytes.size() > model::kMaxTokenSize) {
+      return fail(ErrorKind::kBadInput, "the tokeniser's token " + std::to_string(id) + " has " +
+                                            std::to_string(bytes.size()) +
+                                            " bytes; an artifact holds at most " +
+                                            std::to_string(model::kMaxTokenSize) + " in a token.");
+    }
+    append(table.bytes, as_bytes(bytes));
     if (table.bytes.size() > model::kMaxTokenBytes) {
       return fail(ErrorKind::kBadInput, "the tokeniser's tokens have more than 64 MiB.");
     }

@@ -146,7 +146,7 @@ Result<std::uint32_t> Reference::choose() {
     const auto tensor = static_cast<Tensor>(i);
     if (tensor == Tensor::kKCut && !state_.sampling.greedy()) {
       // The cuts are checked, not computed (SPEC PROG-6): what they check stands after them, so
-      // all five are filled in from the native sampler's cuts before their steps run.
+      // all of them are filled in from the native sampler's cuts before their steps run.
       const auto& logits = slot(Tensor::kLogit);
       const std::vector<std::int32_t> row(logits.begin(), logits.end());
       const std::uint32_t begin = std::max(
@@ -155,8 +155,9 @@ Result<std::uint32_t> Reference::choose() {
       choice = machine::choose_token(row, recent, state_.sampling, t, state_.noise);
       slot(Tensor::kKCut) = {choice.k_cut};
       slot(Tensor::kPCut) = {choice.p_cut};
-      for (const Tensor sum : {Tensor::kKCount, Tensor::kKMass, Tensor::kPMass}) {
-        OTR_TRY(run_tensor(t, kHeadLayer, sum));
+      for (const Tensor before :
+           {Tensor::kKCount, Tensor::kKW, Tensor::kKMass, Tensor::kPW, Tensor::kPMass}) {
+        OTR_TRY(run_tensor(t, kHeadLayer, before));
       }
     }
     state_.claim = tensor == Tensor::kPCut ? choice.p_cut : choice.k_cut;

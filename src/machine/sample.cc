@@ -72,7 +72,7 @@ Choice choose_token(std::span<const std::int32_t> logits, std::span<const std::u
     choice.p_cut = cut_top_p(keys, sampling.top_p, choice.k_cut);
   }
 
-  std::int64_t best = kNothingKept;
+  std::int64_t best = kNotKept;
   std::array<std::uint32_t, 8> words{};
   std::uint32_t words_block = UINT32_MAX;
   for (std::uint32_t j = 0; j < values.size(); ++j) {

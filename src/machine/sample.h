@@ -14,7 +14,7 @@ namespace otr::machine {
 
 inline constexpr std::int64_t kMaxDistance = (1 << 24) - 1;
 inline constexpr std::int64_t kKeepAll = (std::int64_t{1} << 42) - 1;  // the cut that keeps all
-inline constexpr std::int64_t kNothingKept = -(std::int64_t{1} << 62);
+inline constexpr std::int64_t kNotKept = -(std::int64_t{1} << 30);     // below every score
 inline constexpr std::int64_t kMassOne = std::int64_t{1} << 28;
 // No noise is greater: GUMBEL's greatest entry and 17 octaves more (u = 0).
 inline constexpr std::int64_t kMaxNoise = (16 + 17) << 16;

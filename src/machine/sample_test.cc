@@ -60,15 +60,8 @@ struct HeadReads {
 };
 
 Values penalised(TestState& state) {
-  HeadReads reads(state);
-  Values values;
-  for (std::uint32_t c = 0; c < blocks(state.shape().vocabulary, kPartTerms); ++c) {
-    over_chunk(reads.in, c, [&](std::uint32_t j, std::int64_t value) {
-      EXPECT_EQ(j, values.size());
-      values.push_back(value);
-    });
-  }
-  return values;
+  EXPECT_TRUE(state.run(last(state), kHeadLayer, kL));
+  return state.at(kL);
 }
 
 std::vector<std::int64_t> sorted_keys(const Values& penalised_values, std::uint32_t inv_t) {
@@ -90,15 +83,15 @@ bool run_head(TestState& state, std::initializer_list<Tensor> tensors) {
 
 // The steps from the logits to the token, with these cuts. False if a step refuses.
 bool run_sampler(TestState& state, std::int64_t k_cut, std::int64_t p_cut) {
-  if (!run_head(state, {kLHi, kLMax})) return false;
+  if (!run_head(state, {kL, kLHi, kLMax})) return false;
   if (!state.sampling.greedy()) {
     state.at(kKCut) = {k_cut};
     state.at(kPCut) = {p_cut};
-    if (!run_head(state, {kKCount, kKMass, kPMass})) return false;
+    if (!run_head(state, {kDelta, kKCount, kKW, kKMass, kPW, kPMass})) return false;
     state.claim = k_cut;
     if (!run_head(state, {kKCut})) return false;
     state.claim = p_cut;
-    if (!run_head(state, {kPCut})) return false;
+    if (!run_head(state, {kPCut, kScore})) return false;
   }
   return run_head(state, {kBest, kBestId, kToken});
 }
@@ -186,7 +179,6 @@ json choice(const json& in) {
   if (sampling.greedy()) return out;
 
   const auto keys = sorted_keys(values, sampling.inv_t);
-  HeadReads reads(state);
   std::size_t k_kept = 0, p_kept = 0;
   json first_keys = json::array(), kept = json::array();
   for (const std::int64_t key : keys) {
@@ -194,7 +186,7 @@ json choice(const json& in) {
     p_kept += key <= chosen.p_cut;
     if (first_keys.size() < 64) first_keys.push_back({key >> 18, id_of(key)});
     const std::uint32_t id = id_of(key);
-    if (score_of(reads.in, id, values[id], chosen.p_cut) != kNothingKept) kept.push_back(id);
+    if (state.at(kScore)[id] != kNotKept) kept.push_back(id);
   }
   out["keys"] = first_keys;
   out["k_kept"] = k_kept;
@@ -260,7 +252,8 @@ TEST(Sample, NoPCutBeyondTheKCut) {
   TestState state =
       head_state({0, -1, -2, -3}, {.inv_t = 65536, .top_k = 2, .top_p = 40000}, {0}, 1);
   const auto keys = sorted_keys(state.at(kLogit), state.sampling.inv_t);
-  ASSERT_TRUE(run_head(state, {kLHi, kLMax}));
+  ASSERT_TRUE(run_head(state, {kL, kLHi, kLMax, kDelta}));
+  state.at(kPW).assign(4, kMassOne);
   state.at(kKMass) = {kMassOne};
   state.at(kPMass) = {kMassOne};
   for (const std::int64_t outer : keys) {
@@ -325,6 +318,20 @@ TEST(Sample, TiesAcrossChunksGoToTheLeastId) {
     EXPECT_EQ(state.at(kToken)[0], 4096);
     EXPECT_EQ(state.at(kBestId), (Values{0, 4096, 8500}));
   }
+}
+
+// A chunk of which nothing is kept has the mark for that, and can never give the token.
+TEST(Sample, ChunksWithoutAKeptId) {
+  Values logits(kLarge, -1000);
+  logits[5000] = 0;
+  TestState state = head_state(logits, {.inv_t = 94548, .top_k = 1}, {0}, 1);
+  const Choice chosen = native(state);
+  ASSERT_TRUE(run_sampler(state, chosen.k_cut, chosen.p_cut));
+  EXPECT_EQ(state.at(kBest)[0], kNotKept);
+  EXPECT_EQ(state.at(kBest)[2], kNotKept);
+  EXPECT_EQ(state.at(kBestId), (Values{0, 5000, 8192}));
+  EXPECT_EQ(state.at(kKMass), (Values{0, kMassOne, 0}));
+  EXPECT_EQ(state.at(kToken)[0], 5000);
 }
 
 // The least and the greatest probabilities are exact rational numbers only in the limit; the

@@ -79,10 +79,16 @@ std::int64_t element(Reads<State>& in, Tensor tensor, std::uint64_t i) {
     case kFExp: case kF: return norm_row(in, final_site(in), tensor, i);
     case kLogitPart: return acc_part(in, MatrixId::kHead, kF, i);
     case kLogit: return linear(in, MatrixId::kHead, kLogitPart, kF, i, kLogitFracBits);
-    case kLHi: case kLMax: return logit_max(in, tensor, i);
+    case kL: return penalised_logit(in, i);
+    case kLHi: return fold(in, kL, i, in.shape().vocabulary, kPartTerms, true);
+    case kLMax: return fold(in, kLHi, 0, chunks(in), kPartTerms, true);
+    case kDelta: return distance_of(in, in.micro(kL, i));
     case kKCut: return k_cut(in);
-    case kKCount: case kKMass: case kPMass: return cut_sum(in, tensor, i);
+    case kKCount: return count_below(in, i);
+    case kKW: case kPW: return mass_below(in, tensor, i);
+    case kKMass: case kPMass: return chunk_mass(in, tensor, i);
     case kPCut: return p_cut(in);
+    case kScore: return score_of(in, i);
     case kBest: case kBestId: return best(in, tensor, i);
     case kToken: return chosen_token(in);
   }

@@ -130,16 +130,21 @@ constexpr std::array<Row, kTensorCount> kTensors = {{
     {"f", Dim::kD, Dim::kOne, -32639, 32639},  // 81
     {"logit_part", Dim::kV, Dim::kKd, -pow2(33), pow2(33)},  // 82
     {"logit", Dim::kV, Dim::kOne, kSigned32.lo, kSigned32.hi},  // 83
-    {"l_hi", Dim::kPv, Dim::kOne, -pow2(33), pow2(33)},  // 84
-    {"l_max", Dim::kOne, Dim::kOne, -pow2(33), pow2(33)},  // 85
-    {"k_cut", Dim::kOne, Dim::kOne, 0, pow2(42) - 1},  // 86
-    {"k_count", Dim::kPv, Dim::kOne, 0, 4096},  // 87
-    {"k_mass", Dim::kPv, Dim::kOne, 0, pow2(40)},  // 88
-    {"p_cut", Dim::kOne, Dim::kOne, 0, pow2(42) - 1},  // 89
-    {"p_mass", Dim::kPv, Dim::kOne, 0, pow2(40)},  // 90
-    {"best", Dim::kPv, Dim::kOne, -pow2(62), pow2(62)},  // 91
-    {"best_id", Dim::kPv, Dim::kOne, 0, pow2(18) - 1},  // 92
-    {"token", Dim::kOne, Dim::kOne, 0, pow2(18) - 1},  // 93
+    {"l", Dim::kV, Dim::kOne, -pow2(33), pow2(33)},  // 84
+    {"l_hi", Dim::kPv, Dim::kOne, -pow2(33), pow2(33)},  // 85
+    {"l_max", Dim::kOne, Dim::kOne, -pow2(33), pow2(33)},  // 86
+    {"delta", Dim::kV, Dim::kOne, 0, pow2(24) - 1},  // 87
+    {"k_cut", Dim::kOne, Dim::kOne, 0, pow2(42) - 1},  // 88
+    {"k_count", Dim::kPv, Dim::kOne, 0, 4096},  // 89
+    {"k_w", Dim::kV, Dim::kOne, 0, pow2(28)},  // 90
+    {"k_mass", Dim::kPv, Dim::kOne, 0, pow2(40)},  // 91
+    {"p_cut", Dim::kOne, Dim::kOne, 0, pow2(42) - 1},  // 92
+    {"p_w", Dim::kV, Dim::kOne, 0, pow2(28)},  // 93
+    {"p_mass", Dim::kPv, Dim::kOne, 0, pow2(40)},  // 94
+    {"score", Dim::kV, Dim::kOne, -pow2(30), pow2(25)},  // 95
+    {"best", Dim::kPv, Dim::kOne, -pow2(33), pow2(33)},  // 96
+    {"best_id", Dim::kPv, Dim::kOne, 0, pow2(18) - 1},  // 97
+    {"token", Dim::kOne, Dim::kOne, 0, pow2(18) - 1},  // 98
 }};
 // clang-format on
 
@@ -212,11 +217,15 @@ bool present(const Shape& s, const Sampling& sampling, std::uint32_t layer, Tens
     case Tensor::kKRoot:
     case Tensor::kKN:
       return s.qk_norm;
+    case Tensor::kDelta:
     case Tensor::kKCut:
     case Tensor::kKCount:
+    case Tensor::kKW:
     case Tensor::kKMass:
     case Tensor::kPCut:
+    case Tensor::kPW:
     case Tensor::kPMass:
+    case Tensor::kScore:
       return !sampling.greedy();
     default:
       return true;

@@ -10,7 +10,7 @@
 
 namespace otr::machine {
 
-// Numbers are those of the SPEC. 0 to 72 belong to a layer, 73 to 93 to the head.
+// Numbers are those of the SPEC. 0 to 72 belong to a layer, 73 to 98 to the head.
 enum class Tensor : std::uint8_t {
   kXIn = 0,
   kN1Hi = 1,
@@ -96,18 +96,23 @@ enum class Tensor : std::uint8_t {
   kF = 81,
   kLogitPart = 82,
   kLogit = 83,
-  kLHi = 84,
-  kLMax = 85,
-  kKCut = 86,
-  kKCount = 87,
-  kKMass = 88,
-  kPCut = 89,
-  kPMass = 90,
-  kBest = 91,
-  kBestId = 92,
-  kToken = 93,
+  kL = 84,
+  kLHi = 85,
+  kLMax = 86,
+  kDelta = 87,
+  kKCut = 88,
+  kKCount = 89,
+  kKW = 90,
+  kKMass = 91,
+  kPCut = 92,
+  kPW = 93,
+  kPMass = 94,
+  kScore = 95,
+  kBest = 96,
+  kBestId = 97,
+  kToken = 98,
 };
-inline constexpr int kTensorCount = 94;
+inline constexpr int kTensorCount = 99;
 inline constexpr Tensor kFirstOfHead = Tensor::kNfHi;
 
 struct TensorInfo {

@@ -174,10 +174,17 @@ Status check_token_offsets(std::span<const std::uint32_t> offsets, std::uint64_t
   if (offsets.back() != token_bytes) {
     return invalid("has tokens.offsets that do not end with the length of tokens.bytes.");
   }
-  const auto descent = std::ranges::adjacent_find(offsets, std::greater<>());
-  if (descent == offsets.end()) return {};
-  return invalid("has tokens.offsets that descend behind element " +
-                 std::to_string(descent - offsets.begin()) + ".");
+  for (std::size_t j = 0; j + 1 < offsets.size(); ++j) {
+    if (offsets[j] > offsets[j + 1]) {
+      return invalid("has tokens.offsets that descend behind element " + std::to_string(j) + ".");
+    }
+    if (offsets[j + 1] - offsets[j] > kMaxTokenSize) {
+      return invalid("has a token, " + std::to_string(j) + ", of " +
+                     std::to_string(offsets[j + 1] - offsets[j]) + " bytes; the limit is " +
+                     std::to_string(kMaxTokenSize) + ".");
+    }
+  }
+  return {};
 }
 
 // Makes the views of machine::Model from the tensors, which are complete and have their sizes.

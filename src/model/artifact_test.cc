@@ -198,11 +198,12 @@ TEST(Artifact, NumbersSayWhatTheConfigurationSays) {
   const std::vector<std::int64_t> numbers = config_numbers(config);
   const std::vector<std::int64_t> begin = {10, 2,       1,       4, 15, 2, 17, 300, 0,  16,
                                            13, 1 << 20, 1 << 10, 0, 1,  1, 1,  16,  16, 16};
-  ASSERT_EQ(numbers.size(), 18U + 4 * 2 + config.exponents.size());
+  ASSERT_EQ(numbers.size(), 18U + 4 * 2 + config.exponents.size() + 3);
   EXPECT_TRUE(std::equal(begin.begin(), begin.end(), numbers.begin()));
-  EXPECT_EQ(numbers[26], 22);     // embed
-  EXPECT_EQ(numbers[27], 16);     // layers.0.attn_norm
-  EXPECT_EQ(numbers.back(), 22);  // head
+  EXPECT_EQ(numbers[26], 22);                            // embed
+  EXPECT_EQ(numbers[27], 16);                            // layers.0.attn_norm
+  const std::vector<std::int64_t> end = {22, 2, 2, 16};  // head, then eos_ids with their number
+  EXPECT_TRUE(std::equal(end.begin(), end.end(), numbers.end() - 4));
   for (std::size_t i = 0; i < numbers.size(); ++i) {
     EXPECT_EQ(refusal_with<std::int64_t>("numbers", i, numbers[i]), "accepted");
     EXPECT_EQ(refusal_with<std::int64_t>("numbers", i, numbers[i] + 1),
@@ -241,6 +242,22 @@ TEST(Artifact, RangesOfTheTensors) {
   EXPECT_TRUE(refusal_with<U32>("tokens.offsets", 5, 7).starts_with("MODEL_INVALID"));
   EXPECT_TRUE(refusal_with<U32>("tokens.offsets", 5, UINT32_MAX).starts_with("MODEL_INVALID"));
   EXPECT_EQ(refusal_with<U32>("tokens.offsets", 5, 6), "accepted");
+}
+
+TEST(Artifact, TokensHaveABoundedLength) {
+  for (const std::uint32_t size : {1024U, 1025U}) {
+    ArtifactContents contents = random_artifact({});
+    // The last token, which is empty, gets `size` bytes: its end is before the 16 of the others.
+    const std::size_t end_of_offsets = contents.data.size() - contents.token_bytes;
+    store_le<std::uint32_t>(contents.data.data() + end_of_offsets - 4, 16 + size);
+    contents.data.resize(contents.data.size() + size, 'z');
+    contents.token_bytes += size;
+    EXPECT_EQ(refusal(file_of(std::move(contents))),
+              size == 1024
+                  ? "accepted"
+                  : "MODEL_INVALID: the artifact has a token, 16, of 1025 bytes; the limit "
+                    "is 1024.");
+  }
 }
 
 TEST(Artifact, EncodeRefusesDataThatDoesNotFit) {

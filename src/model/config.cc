@@ -200,6 +200,8 @@ std::vector<std::int64_t> config_numbers(const Config& config) {
   for (const std::string& name : exponent_names(config)) {
     numbers.push_back(config.exponents.at(name));
   }
+  numbers.push_back(static_cast<std::int64_t>(config.eos_ids.size()));
+  numbers.insert(numbers.end(), config.eos_ids.begin(), config.eos_ids.end());
   return numbers;
 }
 

@@ -40,8 +40,8 @@ struct Config {
 // The greatest exponent that SPEC MODEL-4 allows the matrix or gain of this name; its least is 0.
 [[nodiscard]] int max_exponent(std::string_view name, int qk_frac_bits);
 
-// What the tensor `numbers` holds (SPEC MODEL-3): the configuration without eos_ids, for readers
-// that parse no JSON. Needs all exponents.
+// What the tensor `numbers` holds (SPEC MODEL-3): the configuration, for readers that parse no
+// JSON. Needs all exponents.
 [[nodiscard]] std::vector<std::int64_t> config_numbers(const Config& config);
 
 // All of SPEC MODEL-2 and what MODEL-4 and LIM-1 say of the configuration. kBadInput with the

@@ -58,9 +58,9 @@ class Layout {
 std::vector<TensorSpec> tensor_layout(const Config& config, std::uint64_t token_bytes) {
   const machine::Shape& shape = config.shape;
   const std::uint64_t d = shape.hidden;
-  // The shape and its flags, act_bits and the exponents (config_numbers).
-  const std::uint64_t numbers =
-      18 + std::uint64_t{4} * shape.layers + exponent_names(config).size();
+  // The shape and its flags, act_bits, the exponents and eos_ids (config_numbers).
+  const std::uint64_t numbers = 18 + std::uint64_t{4} * shape.layers +
+                                exponent_names(config).size() + 1 + config.eos_ids.size();
   Layout layout;
   layout.add("numbers", Type::kI64, {numbers, 1});
   layout.add_matrix("embed", shape.vocabulary, d);

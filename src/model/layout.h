@@ -15,8 +15,9 @@
 
 namespace otr::model {
 
-inline constexpr std::size_t kMaxHeaderBytes = std::size_t{64} << 20;   // SPEC LIM-2
-inline constexpr std::size_t kMaxTokenBytes = std::size_t{64} << 20;    // SPEC LIM-2
+inline constexpr std::size_t kMaxHeaderBytes = std::size_t{64} << 20;  // SPEC LIM-2
+inline constexpr std::size_t kMaxTokenBytes = std::size_t{64} << 20;   // SPEC LIM-2
+inline constexpr std::size_t kMaxTokenSize = 1024;  // of one token, in bytes: SPEC MODEL-4
 inline constexpr std::size_t kMaxTemplateBytes = std::size_t{1} << 20;  // SPEC LIM-2
 inline constexpr std::string_view kFormat = "otr-model/1";
 
