@@ -8,7 +8,7 @@ from proof.transcript import sumcheck
 
 DATA_KIND, PARITY_KIND = 11, 12  # PC-4
 GRINDING = 16
-PLACES = 210
+PLACES = 216
 HASH = 32
 
 

@@ -251,7 +251,6 @@ zk::Reduction Prover::prove_domain(std::size_t index) {
   for (const zk::LeafBlockPlace& block : plan_.lookups[index]) weights.push_back(block.weight(r_));
   std::vector<zk::KTerm> terms =
       zk::domain_summand(circuit_, index, weights, {alpha_, beta_, theta});
-  std::ranges::sort(terms, {}, [](const zk::KTerm& term) { return term.factors.size(); });
 
   SumcheckProblem problem;
   problem.sizes = circuit_.box(domain.dims);
@@ -273,9 +272,12 @@ zk::Reduction Prover::prove_domain(std::size_t index) {
   };
   std::vector<std::uint32_t> mask;
   if (domain.masked) mask.push_back(add(domain.mask));
-  const auto curved = std::ranges::partition_point(
-      terms, [](const zk::KTerm& term) { return term.factors.size() < 2; });
-  // What is linear in the columns makes one column.
+  // What is linear in columns of all the domain's dimensions makes one column. (One of fewer
+  // dimensions is constant along the others, beyond the box too, and so no part of it.)
+  const auto curved = std::ranges::stable_partition(terms, [&](const zk::KTerm& term) {
+                        return term.factors.size() == 1 &&
+                               circuit_.columns[term.factors[0]].dims.size() == domain.dims.size();
+                      }).begin();
   KColumn linear = combine(domain, std::span(terms.begin(), curved));
   SumcheckColumn merged{{}, std::move(linear.c0), std::move(linear.c1)};
   for (std::uint32_t d = 0; d < domain.dims.size(); ++d) merged.dims.push_back(d);

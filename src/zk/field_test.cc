@@ -14,8 +14,9 @@ namespace {
 __extension__ using Wide = unsigned __int128;
 
 std::vector<std::uint64_t> interesting() {
-  std::vector<std::uint64_t> list = {0, 1, 2, 7, kEpsilon - 1, kEpsilon, kEpsilon + 1,
-                                     kPrime / 2, kPrime / 2 + 1, kPrime - 2, kPrime - 1};
+  std::vector<std::uint64_t> list = {
+      0,          1,         2, 7, kEpsilon - 1, kEpsilon, kEpsilon + 1, kPrime / 2, kPrime / 2 + 1,
+      kPrime - 2, kPrime - 1};
   std::mt19937_64 random(1);
   while (list.size() < 60) list.push_back(random() % kPrime);
   return list;

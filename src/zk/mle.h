@@ -19,7 +19,7 @@ using Point = std::vector<Ext>;  // lowest bit first
 [[nodiscard]] std::unexpected<Error> reject_proof(std::string message);
 
 // Bits of a dimension of n >= 1 indices.
-constexpr int bits_of(std::uint64_t n) { return std::bit_width(n - 1); }
+constexpr int bits_of(std::uint64_t n) { return static_cast<int>(std::bit_width(n - 1)); }
 
 // eq(a, b) of two points of one size.
 [[nodiscard]] Ext eq(std::span<const Ext> a, std::span<const Ext> b);

@@ -20,7 +20,7 @@
 
 namespace otr::zk {
 
-inline constexpr std::size_t kQueries = 210;  // places that are opened
+inline constexpr std::size_t kQueries = 216;  // places that are opened
 inline constexpr int kQueryGrindBits = 16;
 
 // The extension of `column` is `value` at `point`: the elements of all its dimensions one after

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "zk/lookup_tables.h"
+#include "zk/soundness.h"
 
 namespace otr::zk {
 namespace {
@@ -278,6 +279,7 @@ Status verify_pass(const Statement& statement, const Job& job, const ProofParts&
   const std::vector<ColumnShape> shapes = committed_shapes(publics.circuit);
   if (!Layout::fits(shapes)) return reject_proof("the pass has too many cells for one proof");
   const Layout layout(shapes);
+  OTR_TRY(check_soundness(publics.circuit, layout, publics.cells.size()));
   OTR_TRY_ASSIGN(const Argument argument,
                  decode_argument(parts.argument, shape_of(publics.circuit, layout)));
   Transcript transcript = open_transcript(statement, parts.rows, parts.scalars);
