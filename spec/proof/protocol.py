@@ -3,7 +3,7 @@
 from oracle.encoding import require
 from proof import gkr
 from proof.field import ONE, ZERO
-from proof.mle import cut, eq_box, eq_points, sum_box
+from proof.mle import cut, eq_box, sum_box
 from proof.transcript import sumcheck
 
 
@@ -144,6 +144,6 @@ class Verifier:
                 product = product * values[name]
             total = total + product
         for name in contraction.shared:
-            total = total * eq_points(point[name], summed[name])
+            total = total * eq_box(point[name], summed[name], self.shape.size[name])
         why = f"the contraction of {contraction.target}"
         require(total == claim, "PROOF_INVALID", why)
