@@ -62,8 +62,8 @@ Committed::Committed(const Layout& layout,
                      Isa isa)
     : rows_(layout.rows()),
       places_(layout.places()),
-      cells_(std::make_unique_for_overwrite<std::uint64_t[]>(rows_ * places_)),
-      parity_(std::make_unique_for_overwrite<std::uint64_t[]>(rows_ * places_)) {
+      cells_(make_words(rows_ * places_)),
+      parity_(make_words(rows_ * places_)) {
   OTR_CHECK(columns.size() == layout.columns().size());
   for (std::size_t i = 0; i < columns.size(); ++i) {
     OTR_CHECK(columns[i]->size() == layout.cells_of(i));
@@ -76,7 +76,7 @@ Committed::Committed(const Layout& layout,
   const std::size_t groups = (rows_ + kernels.width - 1) / kernels.width;
   pool.split(groups, [&](std::size_t begin, std::size_t end) {
     if (begin == end) return;
-    const auto scratch = std::make_unique_for_overwrite<std::uint64_t[]>(places_ * kernels.width);
+    const auto scratch = make_words(places_ * kernels.width);
     for (std::size_t g = begin; g < end; ++g) {
       const std::size_t row = g * kernels.width;
       kernels.encode_rows(&cells_[row * places_], places_, std::min(kernels.width, rows_ - row),

@@ -4,13 +4,13 @@
 #define OTR_PROVER_COMMIT_H_
 
 #include <cstdint>
-#include <memory>
 #include <span>
 #include <vector>
 
 #include "engine/pool.h"
 #include "merkle/tree.h"
 #include "prover/isa.h"
+#include "prover/words.h"
 #include "zk/commitment.h"
 #include "zk/layout.h"
 
@@ -34,8 +34,8 @@ class Committed {
 
  private:
   std::size_t rows_, places_;
-  std::unique_ptr<std::uint64_t[]> cells_;   // row by row
-  std::unique_ptr<std::uint64_t[]> parity_;  // place by place
+  Words cells_;   // row by row
+  Words parity_;  // place by place
   merkle::Tree data_tree_, parity_tree_;
   zk::Commitment commitment_;
 };

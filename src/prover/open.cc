@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <array>
 #include <functional>
-#include <memory>
 #include <mutex>
 #include <numeric>
 
 #include "prover/commit_kernels.h"
 #include "prover/open_weights.h"
+#include "prover/words.h"
 #include "zk/mle.h"
 
 namespace otr::prover {
@@ -42,12 +42,10 @@ RoundSums total_of(const LaneSums& lanes) {
 
 // Elements of K in memory that is not touched before it is written.
 struct Elements {
-  std::unique_ptr<std::uint64_t[]> c0, c1;
+  Words c0, c1;
 
   Elements() = default;
-  explicit Elements(std::size_t count)
-      : c0(std::make_unique_for_overwrite<std::uint64_t[]>(count)),
-        c1(std::make_unique_for_overwrite<std::uint64_t[]>(count)) {}
+  explicit Elements(std::size_t count) : c0(make_words(count)), c1(make_words(count)) {}
   [[nodiscard]] Exts from(std::size_t at) { return {&c0[at], &c1[at]}; }
   [[nodiscard]] Ext at(std::size_t i) const { return {{c0[i]}, {c1[i]}}; }
 };

@@ -1,0 +1,24 @@
+// Large arrays of u64 for the prover. They are not touched before they are written, so that each
+// thread meets its own part first, and ask for pages of 2 MiB: with small ones a third of the time
+// of an opening goes into their first touch.
+#ifndef OTR_PROVER_WORDS_H_
+#define OTR_PROVER_WORDS_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+
+namespace otr::prover {
+
+struct FreeWords {
+  void operator()(std::uint64_t* words) const { std::free(words); }
+};
+using Words = std::unique_ptr<std::uint64_t[], FreeWords>;
+
+// Not initialised. Throws std::bad_alloc.
+[[nodiscard]] Words make_words(std::size_t count);
+
+}  // namespace otr::prover
+
+#endif  // OTR_PROVER_WORDS_H_
