@@ -70,12 +70,34 @@ void DomainLines::seek(std::uint64_t line) {
 
 void DomainLines::evaluate(const zk::Expression& expression, std::span<zk::Felt> out) const {
   std::ranges::fill(out, zk::Felt{});
-  for (const zk::Term& term : expression) {
-    for (std::uint32_t i = 0; i < out.size(); ++i) {
-      zk::Felt product = term.coefficient;
-      for (const zk::ColumnId id : term.factors) product *= value(id, i);
-      out[i] += product;
+  for (const zk::Term& term : expression) add_term(term, out);
+}
+
+// Most factors do not change along a line, and most terms have at most one that does.
+void DomainLines::add_term(const zk::Term& term, std::span<zk::Felt> out) const {
+  zk::Felt constant = term.coefficient;
+  std::array<const Reader*, 8> varying;
+  std::size_t count = 0;
+  for (const zk::ColumnId id : term.factors) {
+    const Reader& reader = readers_[id];
+    if (reader.strides[0] == 0) {
+      constant *= zk::Felt{reader.cells[reader.offset]};
+    } else {
+      OTR_CHECK(count < varying.size());
+      varying[count++] = &reader;
     }
+  }
+  const auto cell = [](const Reader& reader, std::size_t i) {
+    return zk::Felt{reader.cells[reader.offset + i * reader.strides[0]]};
+  };
+  if (count == 1 && constant.v == 1) {
+    for (std::size_t i = 0; i < out.size(); ++i) out[i] += cell(*varying[0], i);
+    return;
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    zk::Felt product = constant;
+    for (std::size_t k = 0; k < count; ++k) product *= cell(*varying[k], i);
+    out[i] += product;
   }
 }
 

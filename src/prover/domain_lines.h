@@ -42,6 +42,7 @@ class DomainLines {
   };
   void add_reader(const zk::Circuit& circuit, zk::ColumnId id,
                   const std::vector<std::uint64_t>& cells);
+  void add_term(const zk::Term& term, std::span<zk::Felt> out) const;
   [[nodiscard]] zk::Felt value(zk::ColumnId id, std::uint32_t i) const {
     const Reader& reader = readers_[id];
     return {reader.cells[reader.offset + i * reader.strides[0]]};

@@ -73,27 +73,28 @@ Status count_multiplicities(const machine::Model& model,
                             Witness& witness, engine::Pool& pool) {
   const std::int64_t q_bound = machine::q_bound(model.shape.head_dim);
   Counts all(witness.circuit);
+  std::optional<std::string> failure;
   std::mutex mutex;
-  for (const zk::Domain& domain : witness.circuit.domains) {
-    std::optional<std::string> failure;
-    const std::uint64_t lines_in_all = DomainLines(witness, publics, domain).count();
-    pool.split(lines_in_all, [&](std::size_t begin, std::size_t end) {
-      Counts counts(witness.circuit);
+  const std::size_t shares = pool.threads();
+  pool.split(shares, [&](std::size_t begin, std::size_t end) {
+    Counts counts(witness.circuit);
+    std::optional<std::string> missing;
+    for (const zk::Domain& domain : witness.circuit.domains) {
       DomainLines lines(witness, publics, domain);
       LineCounter counter(domain, lines, q_bound);
-      std::optional<std::string> missing;
-      for (std::size_t line = begin; line < end && !missing; ++line) {
+      const std::uint64_t last = lines.count() * end / shares;
+      for (std::uint64_t line = lines.count() * begin / shares; line < last && !missing; ++line) {
         lines.seek(line);
         missing = counter.count(counts);
       }
-      const std::scoped_lock lock(mutex);
-      if (missing) failure = std::move(missing);
-      all.add(counts);
-    });
-    if (failure) {
-      return fail(ErrorKind::kReject, "this witness proves nothing: the lookup '" + *failure +
-                                          " finds no row of its table");
     }
+    const std::scoped_lock lock(mutex);
+    if (missing) failure = std::move(missing);
+    all.add(counts);
+  });
+  if (failure) {
+    return fail(ErrorKind::kReject, "this witness proves nothing: the lookup '" + *failure +
+                                        " finds no row of its table");
   }
   auto counts = all.take();
   for (std::size_t i = 0; i < counts.size(); ++i) {
