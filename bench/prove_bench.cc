@@ -108,12 +108,24 @@ class RandomModel {
   machine::Model model_;
 };
 
+// Time and the processors' time (user and system) of each stage: on a busy machine only the second
+// says anything.
 struct Stages {
   std::string name;
   Clock::time_point begin = Clock::now();
+  double user = 0, system = 0;
 
   void next(std::string_view stage) {
-    if (!name.empty()) std::printf("  %-16s %9.1f ms\n", name.c_str(), ms_since(begin));
+    rusage usage{};
+    getrusage(RUSAGE_SELF, &usage);
+    const auto ms = [](const timeval& t) {
+      return static_cast<double>(t.tv_sec) * 1e3 + static_cast<double>(t.tv_usec) / 1e3;
+    };
+    if (!name.empty()) {
+      std::printf("  %-16s %9.1f ms, %9.1f user, %9.1f system\n", name.c_str(), ms_since(begin),
+                  ms(usage.ru_utime) - user, ms(usage.ru_stime) - system);
+    }
+    user = ms(usage.ru_utime), system = ms(usage.ru_stime);
     name = stage;
     begin = Clock::now();
   }

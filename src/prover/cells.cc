@@ -4,8 +4,16 @@
 
 namespace otr::prover {
 
+ColumnViews views_of(const Columns& witness, const Columns& publics) {
+  ColumnViews views(witness.begin(), witness.end());
+  for (std::size_t id = 0; id < views.size(); ++id) {
+    if (views[id].empty()) views[id] = publics[id];
+  }
+  return views;
+}
+
 RunEvaluator::RunEvaluator(const zk::Circuit& circuit, const zk::Dims& domain,
-                           const zk::Expression& expression, const Columns& columns) {
+                           const zk::Expression& expression, const ColumnViews& columns) {
   for (std::size_t d = 1; d < domain.size(); ++d) above_.push_back(circuit.size(domain[d]));
   for (const zk::Term& term : expression) {
     Product product{term.coefficient, {}};

@@ -12,13 +12,17 @@
 
 namespace otr::prover {
 
-using Columns = std::vector<std::vector<std::uint64_t>>;  // by ColumnId, dense, canonical
+using Columns = std::vector<std::vector<std::uint64_t>>;          // by ColumnId, dense, canonical
+using ColumnViews = std::vector<std::span<const std::uint64_t>>;  // alike
+
+// Each column from whichever of the two has it.
+ColumnViews views_of(const Columns& witness, const Columns& publics);
 
 // One expression over a domain, a run of the lowest dimension at a time.
 class RunEvaluator {
  public:
   RunEvaluator(const zk::Circuit& circuit, const zk::Dims& domain, const zk::Expression& expression,
-               const Columns& columns);
+               const ColumnViews& columns);
 
   // Whether the expression has one value in all of a run.
   bool constant() const { return constant_; }

@@ -4,66 +4,77 @@
 #include <optional>
 
 #include "machine/program.h"
-#include "prover/domain_lines.h"
+#include "prover/cells.h"
 #include "prover/pass.h"
 #include "zk/lookup_tables.h"
 
 namespace otr::prover {
 namespace {
 
-// Counts by table, in the order of Circuit::tables.
-class Counts {
- public:
-  explicit Counts(const zk::Circuit& circuit) : tables_(circuit.tables) {
-    for (const zk::TableTag tag : tables_) counts_.emplace_back(zk::table_rows(tag));
-  }
-
-  std::vector<std::uint64_t>& of(zk::TableTag tag) {
-    return counts_[static_cast<std::size_t>(std::ranges::find(tables_, tag) - tables_.begin())];
-  }
-  void add(const Counts& other) {
-    for (std::size_t i = 0; i < counts_.size(); ++i) {
-      std::ranges::transform(counts_[i], other.counts_[i], counts_[i].begin(), std::plus());
-    }
-  }
-  std::vector<std::vector<std::uint64_t>> take() { return std::move(counts_); }
-
- private:
-  std::span<const zk::TableTag> tables_;
-  std::vector<std::vector<std::uint64_t>> counts_;
+struct Job {
+  const zk::Domain* domain;
+  const zk::Lookup* lookup;
+  std::uint64_t first;  // number of its first run among those of all lookups
 };
 
-// Counts the lookups of one line; what is in no table, if something is.
-class LineCounter {
+// Counts by table and row, of one thread.
+using Counts = std::vector<std::vector<std::uint32_t>>;
+
+// The rows that the runs of one lookup find.
+class RunCounter {
  public:
-  LineCounter(const zk::Domain& domain, const DomainLines& lines, std::int64_t q_bound)
-      : domain_(domain), lines_(lines), q_bound_(q_bound) {
-    for (auto& values : tuple_) values.resize(lines.length());
+  RunCounter(const zk::Circuit& circuit, const Job& job, const ColumnViews& columns,
+             std::int64_t q_bound)
+      : lookup_(*job.lookup), q_bound_(q_bound), length_(circuit.size(job.domain->dims[0])) {
+    for (const zk::Expression& e : lookup_.tuple) {
+      tuple_.emplace_back(circuit, job.domain->dims, e, columns);
+    }
+    if (job.domain->masked) {
+      mask_.emplace(circuit, job.domain->dims, zk::Expression{{zk::Felt{1}, {job.domain->mask}}},
+                    columns);
+    }
+    for (auto& values : values_) values.resize(length_);
+    inside_.assign(length_, 1);
   }
 
-  std::optional<std::string> count(Counts& counts) {
-    for (const zk::Lookup& lookup : domain_.lookups) {
-      for (std::size_t k = 0; k < lookup.tuple.size(); ++k) {
-        lines_.evaluate(lookup.tuple[k], tuple_[k]);
-      }
-      std::vector<std::uint64_t>& table = counts.of(lookup.table);
-      for (std::uint32_t i = 0; i < lines_.length(); ++i) {
-        if (!lines_.inside(i)) continue;
-        zk::Tuple tuple{};
-        for (std::size_t k = 0; k < lookup.tuple.size(); ++k) tuple[k] = integer_of(tuple_[k][i].v);
-        const auto row = zk::table_index(lookup.table, tuple, q_bound_);
-        if (!row) return lookup.name + "' at " + lines_.place(i);
-        ++table[*row];
-      }
+  // Index in the run of the first tuple that is in no table.
+  std::optional<std::size_t> count(std::uint64_t run, std::vector<std::uint32_t>& counts) {
+    for (std::size_t k = 0; k < tuple_.size(); ++k) {
+      tuple_[k].run(run, values_[k]);
+      if (tuple_[k].constant()) std::fill(values_[k].begin() + 1, values_[k].end(), values_[k][0]);
     }
-    return {};
+    if (mask_) mask_->run(run, inside_);
+    std::optional<std::size_t> missing;
+    for (std::size_t i = 0; i < length_; ++i) {
+      if (inside_[i] == 0) continue;
+      if (lookup_.table == zk::TableTag::kW) {  // most of all lookups, so without table_index
+        const std::uint64_t bits = values_[0][i];
+        const std::uint64_t value = values_[1][i];
+        if (bits <= 19 && value >> bits == 0) {
+          ++counts[(std::uint64_t{1} << bits) + value];
+          continue;
+        }
+      } else {
+        zk::Tuple tuple{};
+        for (std::size_t k = 0; k < tuple_.size(); ++k) tuple[k] = integer_of(values_[k][i]);
+        if (const auto row = zk::table_index(lookup_.table, tuple, q_bound_)) {
+          ++counts[*row];
+          continue;
+        }
+      }
+      if (!missing) missing = i;
+    }
+    return missing;
   }
 
  private:
-  const zk::Domain& domain_;
-  const DomainLines& lines_;
+  const zk::Lookup& lookup_;
   const std::int64_t q_bound_;
-  std::array<std::vector<zk::Felt>, 3> tuple_;
+  const std::size_t length_;
+  std::vector<RunEvaluator> tuple_;
+  std::optional<RunEvaluator> mask_;
+  std::array<std::vector<std::uint64_t>, 3> values_;
+  std::vector<std::uint64_t> inside_;
 };
 
 }  // namespace
@@ -71,36 +82,52 @@ class LineCounter {
 Status count_multiplicities(const machine::Model& model,
                             const std::vector<std::vector<std::uint64_t>>& publics,
                             Witness& witness, engine::Pool& pool) {
+  const zk::Circuit& circuit = witness.circuit;
   const std::int64_t q_bound = machine::q_bound(model.shape.head_dim);
-  Counts all(witness.circuit);
-  std::optional<std::string> failure;
+  const ColumnViews columns = views_of(witness.columns, publics);
+  std::vector<Job> jobs;
+  std::uint64_t runs = 0;
+  for (const zk::Domain& domain : circuit.domains) {
+    for (const zk::Lookup& lookup : domain.lookups) {
+      jobs.push_back({&domain, &lookup, runs});
+      runs += circuit.cells(domain.dims) / circuit.size(domain.dims[0]);
+    }
+  }
+  std::vector<std::vector<std::uint64_t>> all;
+  for (const zk::TableTag tag : circuit.tables) all.emplace_back(zk::table_rows(tag));
   std::mutex mutex;
-  const std::size_t shares = pool.threads();
-  pool.split(shares, [&](std::size_t begin, std::size_t end) {
-    Counts counts(witness.circuit);
-    std::optional<std::string> missing;
-    for (const zk::Domain& domain : witness.circuit.domains) {
-      DomainLines lines(witness, publics, domain);
-      LineCounter counter(domain, lines, q_bound);
-      const std::uint64_t last = lines.count() * end / shares;
-      for (std::uint64_t line = lines.count() * begin / shares; line < last && !missing; ++line) {
-        lines.seek(line);
-        missing = counter.count(counts);
+  std::uint64_t first_missing = runs;
+  std::string missing;
+  pool.split(runs, [&](std::size_t begin, std::size_t end) {
+    Counts counts;
+    for (const auto& table : all) counts.emplace_back(table.size());
+    std::size_t run = begin;
+    for (auto job = std::ranges::upper_bound(jobs, begin, {}, &Job::first) - 1; run < end; ++job) {
+      RunCounter counter(circuit, *job, columns, q_bound);
+      const std::uint64_t stop = job + 1 == jobs.end() ? end : std::min(end, (job + 1)->first);
+      const auto table = std::ranges::find(circuit.tables, job->lookup->table);
+      for (; run < stop; ++run) {
+        const auto index = counter.count(
+            run - job->first, counts[static_cast<std::size_t>(table - circuit.tables.begin())]);
+        if (!index) continue;
+        const std::scoped_lock lock(mutex);
+        if (run >= first_missing) continue;
+        first_missing = run;
+        missing = job->lookup->name + "' in run " + std::to_string(run - job->first) + ", place " +
+                  std::to_string(*index);
       }
     }
     const std::scoped_lock lock(mutex);
-    if (missing) failure = std::move(missing);
-    all.add(counts);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      std::ranges::transform(all[i], counts[i], all[i].begin(), std::plus<std::uint64_t>());
+    }
   });
-  if (failure) {
-    return fail(ErrorKind::kReject, "this witness proves nothing: the lookup '" + *failure +
-                                        " finds no row of its table");
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    witness.columns[circuit.multiplicities[i]] = std::move(all[i]);
   }
-  auto counts = all.take();
-  for (std::size_t i = 0; i < counts.size(); ++i) {
-    witness.columns[witness.circuit.multiplicities[i]] = std::move(counts[i]);
-  }
-  return {};
+  if (missing.empty()) return {};
+  return fail(ErrorKind::kReject,
+              "this witness proves nothing: the lookup '" + missing + " finds no row of its table");
 }
 
 }  // namespace otr::prover

@@ -35,12 +35,13 @@ KColumn split(std::span<const Ext> list) {
 
 class Prover {
  public:
-  Prover(const zk::Job& job, const zk::PublicRows& rows, const Columns& columns,
+  Prover(const zk::Job& job, const zk::PublicRows& rows, const Columns& witness,
          zk::Transcript& transcript, engine::Pool& pool, const OnStage& on_stage)
       : job_(job),
         rows_(rows),
         circuit_(rows.circuit),
-        columns_(columns),
+        witness_(witness),
+        columns_(views_of(witness, rows.columns)),
         transcript_(transcript),
         pool_(pool),
         on_stage_(on_stage),
@@ -75,7 +76,8 @@ class Prover {
   const zk::Job& job_;
   const zk::PublicRows& rows_;
   const zk::Circuit& circuit_;
-  const Columns& columns_;
+  const Columns& witness_;
+  const ColumnViews columns_;
   zk::Transcript& transcript_;
   engine::Pool& pool_;
   const OnStage& on_stage_;
@@ -151,7 +153,7 @@ LeafBlock Prover::table_block(std::size_t table) const {
   block.q0.resize(rows);
   block.q1.resize(rows);
   block.p.resize(rows);
-  const std::vector<std::uint64_t>& counts = columns_[circuit_.multiplicities[table]];
+  const std::span<const std::uint64_t> counts = columns_[circuit_.multiplicities[table]];
   pool_.split(rows, [&](std::size_t begin, std::size_t end) {
     for (std::size_t x = begin; x < end; ++x) {
       const zk::Tuple row = zk::table_row(tag, static_cast<std::uint32_t>(x), q_bound);
@@ -262,7 +264,7 @@ zk::Reduction Prover::prove_domain(std::size_t index) {
     const auto [entry, fresh] =
         place.try_emplace(id, static_cast<std::uint32_t>(problem.columns.size()));
     if (fresh) {
-      SumcheckColumn column{{}, columns_[id], {}};
+      SumcheckColumn column{{}, {columns_[id].begin(), columns_[id].end()}, {}};
       for (std::uint32_t d = 0; d < domain.dims.size(); ++d) {
         if (zk::has(circuit_.columns[id].dims, domain.dims[d])) column.dims.push_back(d);
       }
@@ -366,7 +368,7 @@ zk::Reduction Prover::prove_contraction(std::size_t index) {
       KColumn k = split(folded_weights(column, start.point));
       factor.c0 = std::move(k.c0), factor.c1 = std::move(k.c1);
     } else if (kept.size() == column.dims.size()) {
-      factor.c0 = columns_[id];
+      factor.c0.assign(columns_[id].begin(), columns_[id].end());
     } else {
       KColumn k = split(fold_column(circuit_, column.dims, columns_[id], kept, start.point));
       factor.c0 = std::move(k.c0), factor.c1 = std::move(k.c1);
@@ -396,7 +398,7 @@ zk::Argument Prover::run(const zk::Layout& layout) {
   zk::Argument argument;
   stage("committing", 200);
   std::vector<const std::vector<std::uint64_t>*> cells;
-  for (const ColumnId id : circuit_.committed) cells.push_back(&columns_[id]);
+  for (const ColumnId id : circuit_.committed) cells.push_back(&witness_[id]);
   const Committed committed(layout, cells, pool_);
   argument.commitment = committed.commitment();
   transcript_.absorb(zk::Label::kCommitment, argument.commitment.hash());
@@ -425,7 +427,7 @@ zk::Argument Prover::run(const zk::Layout& layout) {
     const zk::Point low(r_.begin(), r_.begin() + block.bits);
     const std::vector<Ext> table = zk::eq_table(low, std::size_t{1} << block.bits);
     const ColumnId id = circuit_.multiplicities[i];
-    argument.multiplicities.push_back(zk::dot(std::span<const std::uint64_t>(columns_[id]), table));
+    argument.multiplicities.push_back(zk::dot(columns_[id], table));
     claims_.push_back({committed_index_.at(id), low, argument.multiplicities.back()});
   }
   transcript_.absorb(zk::Label::kDomainSums, argument.domain_sums);
@@ -460,14 +462,10 @@ Result<ProofBytes> prove_pass(const zk::Statement& statement, const zk::Job& job
       !counted && !options.forge) {
     return std::unexpected(counted.error());
   }
-  Columns columns = publics.columns;
-  for (std::size_t id = 0; id < columns.size(); ++id) {
-    if (columns[id].empty()) columns[id] = std::move(witness.columns[id]);
-  }
   ProofBytes proof{zk::encode_rows(witness.rows), zk::encode_scalars(witness.scalars), {}};
   zk::Transcript transcript = zk::open_transcript(statement, proof.rows, proof.scalars);
   const zk::Layout layout(shapes);
-  Prover prover(job, publics, columns, transcript, pool, options.on_stage);
+  Prover prover(job, publics, witness.columns, transcript, pool, options.on_stage);
   proof.argument = zk::encode_argument(prover.run(layout));
   return proof;
 }
