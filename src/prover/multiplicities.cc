@@ -6,6 +6,7 @@
 #include "machine/program.h"
 #include "prover/cells.h"
 #include "prover/pass.h"
+#include "prover/witness.h"
 #include "zk/lookup_tables.h"
 
 namespace otr::prover {
