@@ -1,11 +1,13 @@
 #include "engine/rows.h"
 
+#include "base/multiversion.h"
+
 namespace otr::engine {
 
 using machine::kSigned24;
 using machine::rsh;
 
-std::int64_t dot(std::span<const std::int8_t> w, std::span<const std::int16_t> a) {
+OTR_MULTIVERSION std::int64_t dot(std::span<const std::int8_t> w, std::span<const std::int16_t> a) {
   // 512 products of 127·32639 stay below 2^31, so a block sums in 32 bits.
   constexpr std::size_t kBlock = 512;
   std::int64_t sum = 0;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/multiversion.h"
+
 namespace otr::zk {
 namespace {
 
@@ -29,9 +31,9 @@ Felt reduce_signed(SignedWide v) {
 constexpr std::size_t kTileColumns = 512;
 
 // acc[j][k] += limb[j]·(w[k] + 128): unsigned, so that it vectorises to 32 × 32 → 64 bit products.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void add_row(
-    const std::int8_t* w, std::size_t count, const std::array<std::uint32_t, 4>& limbs,
-    std::array<std::array<std::uint64_t, kTileColumns>, 4>& acc) {
+OTR_MULTIVERSION void add_row(const std::int8_t* w, std::size_t count,
+                              const std::array<std::uint32_t, 4>& limbs,
+                              std::array<std::array<std::uint64_t, kTileColumns>, 4>& acc) {
   for (std::size_t j = 0; j < 4; ++j) {
     const std::uint64_t limb = limbs[j];
     std::uint64_t* sum = acc[j].data();
