@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "prover/opening_fixture.h"
+#include "prover/open_test_fixture.h"
 #include "zk/ntt.h"
 
 namespace otr::prover {

@@ -7,7 +7,7 @@
 #include <functional>
 
 #include "merkle/tree.h"
-#include "prover/opening_fixture.h"
+#include "prover/open_test_fixture.h"
 
 namespace otr::prover {
 namespace {
@@ -193,44 +193,134 @@ TEST(OpenTest, RefusesEveryWrongSize) {
   expect_refused("nothing", [](Opened& all) { all.proof = {}; });
 }
 
-// A commitment whose parity of one row is garbage, opened by a prover that answers the queries from
-// it: everything else is right, so that only the comparison with the code can refuse it.
+// --- Provers that go on honestly after a lie, so that one check alone is left to refuse it -------
+
+// What a prover knows when the sumcheck of all.proof is over.
+struct Replay {
+  zk::Transcript transcript;
+  std::vector<Ext> weights;
+  zk::Point rho;
+  Ext claim;
+};
+Replay after_sumcheck(const Opened& all) {
+  Replay replay{all.transcript(), {}, {}, {}};
+  replay.weights = zk::powers(replay.transcript.challenge(), all.evals.size() + all.cells.size());
+  replay.claim = zk::weighted_values(replay.weights, all.evals, all.cells);
+  replay.rho = zk::check_sumcheck(replay.transcript, all.proof.sumcheck,
+                                  static_cast<std::size_t>(all.layout.bits()), 2, replay.claim)
+                   .value();
+  return replay;
+}
+
+// Answers the queries that follow from the value and the row in all.proof. Without `work` the nonce
+// is one that fails.
+void answer(Opened& all, zk::Transcript t, const std::function<zk::OpenedPlace(std::uint64_t)>& at,
+            bool work = true) {
+  t.absorb(zk::Label::kOpened, std::span(&all.proof.value, 1));
+  t.absorb(zk::Label::kCombined, all.proof.combined);
+  if (work) {
+    all.proof.nonce = t.grind(zk::kQueryGrindBits);
+  } else {
+    all.proof.nonce = 0;
+    for (zk::Transcript probe = t; probe.check_grind(all.proof.nonce, zk::kQueryGrindBits);) {
+      probe = t;
+      ++all.proof.nonce;
+    }
+    ASSERT_FALSE(t.check_grind(all.proof.nonce, zk::kQueryGrindBits));
+  }
+  all.proof.queries.clear();
+  for (const std::uint64_t place : zk::draw_places(t, all.layout)) {
+    all.proof.queries.push_back(at(place));
+  }
+}
+
+// W(ρ) by its definition, cell by cell (SPEC PO-1).
+Ext weight_by_cells(const Opened& all, const Replay& replay) {
+  Ext sum = zk::kZero;
+  std::size_t n = 0;
+  for (const zk::EvalClaim& claim : all.evals) {
+    // The extension at the claim's point of the function eq(ρ, address).
+    const zk::ColumnShape& shape = all.shapes[claim.column];
+    Ext inner = zk::kZero;
+    for (std::size_t cell = 0; cell < all.columns[claim.column].size(); ++cell) {
+      std::vector<std::uint64_t> only(all.columns[claim.column].size());
+      only[cell] = 1;
+      inner += extension_at(shape, only, claim.point) *
+               zk::eq_at(replay.rho, all.layout.address(claim.column, cell));
+    }
+    sum += replay.weights[n++] * inner;
+  }
+  for (const zk::CellClaim& claim : all.cells) {
+    sum +=
+        replay.weights[n++] * zk::eq_at(replay.rho, all.layout.address(claim.column, claim.cell));
+  }
+  return sum;
+}
+
+void expect_message(const Opened& all, const std::string& part) {
+  const Status status = all.check();
+  ASSERT_FALSE(status) << part;
+  EXPECT_THAT(status.error().message, testing::HasSubstr(part));
+}
+
+TEST(OpenTest, RefusesAFalseClaimWhoseValueAndRowAreMadeToFit) {
+  engine::Pool pool(1);
+  Opened all = opened({{{11, 3}}, {{45}}, {{3, 40}}}, 1, pool);
+  const Committed committed(all.layout, pointers(all.columns), pool);
+  const auto at = [&](std::uint64_t place) { return committed.open_place(place); };
+  all.evals[1].value += zk::kOne;
+  zk::Transcript t = all.transcript();
+  all.proof = open(t, all.layout, committed, all.evals, all.cells, pool);
+  const Ext truth = all.proof.value;
+  const Replay replay = after_sumcheck(all);
+  expect_message(all, "the last claim of the sumcheck");
+  all.proof.value = replay.claim * inverse(weight_by_cells(all, replay));
+  answer(all, replay.transcript, at);
+  expect_message(all, "the combined row does not have the value");
+  const auto kappa = static_cast<std::size_t>(all.layout.kappa());
+  all.proof.combined[5] +=
+      (all.proof.value - truth) * inverse(zk::eq_at(std::span(replay.rho).first(kappa), 5));
+  answer(all, replay.transcript, at);
+  expect_message(all, "do not combine to the code word");
+}
+
+TEST(OpenTest, RefusesAProverThatDoesNotWork) {
+  Opened all = honest();
+  engine::Pool pool(1);
+  const Committed committed(all.layout, pointers(all.columns), pool);
+  const auto at = [&](std::uint64_t place) { return committed.open_place(place); };
+  const Replay replay = after_sumcheck(all);
+  answer(all, replay.transcript, at, false);
+  expect_message(all, "does not do the work");
+  all.proof.combined.push_back(zk::kOne);
+  answer(all, replay.transcript, at);
+  expect_message(all, "the elements of the combined row");
+}
+
+// A commitment whose parity of one row is garbage.
 TEST(OpenTest, RefusesAWordThatIsNoCodeWord) {
   Opened all = honest();
   engine::Pool pool(1);
   const Committed committed(all.layout, pointers(all.columns), pool);
   std::vector<zk::OpenedPlace> places;
-  merkle::Tree data, parity;
+  merkle::Tree parity;
   for (std::uint64_t place = 0; place < 2 * all.layout.places(); ++place) {
     places.push_back(committed.open_place(place));
+    if (place < all.layout.places()) continue;
     std::vector<Felt>& cells = places.back().cells;
-    const bool is_parity = place >= all.layout.places();
-    if (is_parity) cells[1] = Felt{place * 0x9E3779B97F4A7C15 % zk::kPrime};
-    (is_parity ? parity : data)
-        .append(
-            merkle::leaf({reinterpret_cast<const std::uint8_t*>(cells.data()), 8 * cells.size()}));
+    cells[1] = Felt{place * 0x9E3779B97F4A7C15 % zk::kPrime};
+    std::vector<std::uint64_t> leaf;
+    for (const Felt cell : cells) leaf.push_back(cell.v);
+    parity.append(zk::place_leaf(leaf));
   }
   for (std::uint64_t i = 0; i < all.layout.places(); ++i) {
     places[all.layout.places() + i].path = parity.open_range(i, i + 1);
   }
-  ASSERT_EQ(zk::place_root(all.layout, false, data.top()), all.commitment.data_root);
   all.commitment.parity_root = zk::place_root(all.layout, true, parity.top());
   zk::Transcript t = all.transcript();
   all.proof = open(t, all.layout, committed, all.evals, all.cells, pool);
-  // The places once more, as the verifier draws them.
-  zk::Transcript again = all.transcript();
-  const auto weights = zk::powers(again.challenge(), all.evals.size() + all.cells.size());
-  Ext claim = zk::weighted_values(weights, all.evals, all.cells);
-  ASSERT_TRUE(zk::check_sumcheck(again, all.proof.sumcheck,
-                                 static_cast<std::size_t>(all.layout.bits()), 2, claim));
-  again.absorb(zk::Label::kOpened, std::span(&all.proof.value, 1));
-  again.absorb(zk::Label::kCombined, all.proof.combined);
-  ASSERT_TRUE(again.check_grind(all.proof.nonce, zk::kQueryGrindBits));
-  const auto drawn = zk::draw_places(again, all.layout);
-  for (std::size_t i = 0; i < drawn.size(); ++i) all.proof.queries[i] = places[drawn[i]];
-  const Status status = all.check();
-  ASSERT_FALSE(status);
-  EXPECT_THAT(status.error().message, testing::HasSubstr("do not combine to the code word"));
+  answer(all, after_sumcheck(all).transcript, [&](std::uint64_t place) { return places[place]; });
+  expect_message(all, "do not combine to the code word");
 }
 
 }  // namespace

@@ -6,13 +6,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 
 namespace otr::prover {
 
 struct FreeWords {
-  void operator()(std::uint64_t* words) const { std::free(words); }
+  void operator()(std::uint64_t* words) const;
 };
 using Words = std::unique_ptr<std::uint64_t[], FreeWords>;
 

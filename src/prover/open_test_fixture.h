@@ -1,8 +1,7 @@
 // Columns, claims on them and a proof of the claims, for the tests of commitment and opening.
-#ifndef OTR_PROVER_OPENING_FIXTURE_H_
-#define OTR_PROVER_OPENING_FIXTURE_H_
+#ifndef OTR_PROVER_OPEN_TEST_FIXTURE_H_
+#define OTR_PROVER_OPEN_TEST_FIXTURE_H_
 
-#include <random>
 #include <vector>
 
 #include "prover/commit.h"
@@ -10,16 +9,28 @@
 
 namespace otr::prover {
 
+// RandomElements of F from a seed (SplitMix64).
+struct RandomElements {
+  std::uint64_t state;
+
+  std::uint64_t operator()() {
+    std::uint64_t z = state += 0x9E3779B97F4A7C15;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9;
+    z = (z ^ z >> 27) * 0x94D049BB133111EB;
+    return (z ^ z >> 31) % zk::kPrime;
+  }
+};
+
 using Columns = std::vector<std::vector<std::uint64_t>>;
 
 inline Columns random_columns(std::span<const zk::ColumnShape> shapes, std::uint64_t seed) {
-  std::mt19937_64 random(seed);
+  RandomElements random{seed};
   Columns columns;
   for (const zk::ColumnShape& shape : shapes) {
     std::size_t cells = 1;
     for (const std::uint32_t n : shape.dims) cells *= n;
     auto& column = columns.emplace_back(cells);
-    for (std::uint64_t& x : column) x = random() % zk::kPrime;
+    for (std::uint64_t& x : column) x = random();
   }
   return columns;
 }
@@ -74,11 +85,11 @@ struct Opened {
     return zk::check_opening(t, layout, commitment, evals, cells, proof);
   }
   void add_claims(std::uint64_t seed, int per_column) {
-    std::mt19937_64 random(seed);
+    RandomElements random{seed};
     for (int i = 0; i < per_column; ++i) {
       for (std::uint32_t c = 0; c < shapes.size(); ++c) {
         zk::Point point(static_cast<std::size_t>(layout.point_bits(c)));
-        for (zk::Ext& x : point) x = {{random() % zk::kPrime}, {random() % zk::kPrime}};
+        for (zk::Ext& x : point) x = {{random()}, {random()}};
         evals.push_back({c, point, extension_at(shapes[c], columns[c], point)});
         const std::uint64_t cell = random() % columns[c].size();
         cells.push_back({c, cell, zk::ext(zk::Felt{columns[c][cell]})});
@@ -102,4 +113,4 @@ inline Opened opened(std::vector<zk::ColumnShape> shapes, int claims_per_column,
 
 }  // namespace otr::prover
 
-#endif  // OTR_PROVER_OPENING_FIXTURE_H_
+#endif  // OTR_PROVER_OPEN_TEST_FIXTURE_H_
