@@ -446,17 +446,24 @@ zk::Argument Prover::run(const zk::Layout& layout) {
 
 }  // namespace
 
-Result<ProofBytes> prove_pass(const zk::Statement& statement, const zk::Job& job, Witness witness,
-                              engine::Pool& pool, const ProveOptions& options) {
-  OTR_TRY_ASSIGN(const zk::PublicRows publics,
-                 zk::compute_rows(job, witness.rows, witness.scalars));
-  OTR_CHECK(publics.options == witness.options);
+Result<Bytes> prove_argument(zk::Transcript& transcript, const zk::Job& job,
+                             const zk::PublicRows& publics, const Witness& witness,
+                             engine::Pool& pool, const OnStage& on_stage) {
   const std::vector<zk::ColumnShape> shapes = zk::committed_shapes(publics.circuit);
   if (!zk::Layout::fits(shapes)) {
     return fail(ErrorKind::kUsage,
                 "the answer is too long for one proof: it would have more than "
                 "2^32 cells");
   }
+  Prover prover(job, publics, witness.columns, transcript, pool, on_stage);
+  return zk::encode_argument(prover.run(zk::Layout(shapes)));
+}
+
+Result<ProofBytes> prove_pass(const zk::Statement& statement, const zk::Job& job, Witness witness,
+                              engine::Pool& pool, const ProveOptions& options) {
+  OTR_TRY_ASSIGN(const zk::PublicRows publics,
+                 zk::compute_rows(job, witness.rows, witness.scalars));
+  OTR_CHECK(publics.options == witness.options);
   if (options.on_stage) options.on_stage("counting", 100);
   if (Status counted = count_multiplicities(job.model, publics.columns, witness, pool);
       !counted && !options.forge) {
@@ -464,9 +471,8 @@ Result<ProofBytes> prove_pass(const zk::Statement& statement, const zk::Job& job
   }
   ProofBytes proof{zk::encode_rows(witness.rows), zk::encode_scalars(witness.scalars), {}};
   zk::Transcript transcript = zk::open_transcript(statement, proof.rows, proof.scalars);
-  const zk::Layout layout(shapes);
-  Prover prover(job, publics, witness.columns, transcript, pool, options.on_stage);
-  proof.argument = zk::encode_argument(prover.run(layout));
+  OTR_TRY_ASSIGN(proof.argument,
+                 prove_argument(transcript, job, publics, witness, pool, options.on_stage));
   return proof;
 }
 

@@ -36,6 +36,13 @@ struct ProofBytes {
 Result<ProofBytes> prove_pass(const zk::Statement& statement, const zk::Job& job, Witness witness,
                               engine::Pool& pool, const ProveOptions& options);
 
+// The argument alone, for rows that are computed, multiplicities that are counted and a transcript
+// that has absorbed both: the last step of prove_pass. Nothing is checked, so that tests can prove
+// what is false. Errors: kUsage where the pass is too large.
+Result<Bytes> prove_argument(zk::Transcript& transcript, const zk::Job& job,
+                             const zk::PublicRows& publics, const Witness& witness,
+                             engine::Pool& pool, const OnStage& on_stage = nullptr);
+
 }  // namespace otr::prover
 
 #endif  // OTR_PROVER_PROVE_H_

@@ -269,6 +269,18 @@ std::vector<KTerm> domain_summand(const Circuit& circuit, std::size_t domain,
   return terms;
 }
 
+Status verify_argument(Transcript& transcript, const Job& job, const PublicRows& publics,
+                       ByteView bytes) {
+  const std::vector<ColumnShape> shapes = committed_shapes(publics.circuit);
+  if (!Layout::fits(shapes)) return reject_proof("the pass has too many cells for one proof");
+  const Layout layout(shapes);
+  OTR_TRY(check_soundness(publics.circuit, layout, publics.cells.size()));
+  OTR_TRY_ASSIGN(const Argument argument,
+                 decode_argument(bytes, shape_of(publics.circuit, layout)));
+  transcript.absorb(Label::kCommitment, argument.commitment.hash());
+  return Verifier(job, publics, argument, transcript).run(layout);
+}
+
 Status verify_pass(const Statement& statement, const Job& job, const ProofParts& parts) {
   const auto n_prompt = static_cast<std::uint32_t>(job.prompt.size());
   const auto n_out = static_cast<std::uint32_t>(job.output.size());
@@ -276,15 +288,8 @@ Status verify_pass(const Statement& statement, const Job& job, const ProofParts&
   OTR_TRY_ASSIGN(const Scalars scalars,
                  decode_scalars(parts.scalars, job.model.shape, n_prompt, n_out));
   OTR_TRY_ASSIGN(const PublicRows publics, compute_rows(job, rows, scalars));
-  const std::vector<ColumnShape> shapes = committed_shapes(publics.circuit);
-  if (!Layout::fits(shapes)) return reject_proof("the pass has too many cells for one proof");
-  const Layout layout(shapes);
-  OTR_TRY(check_soundness(publics.circuit, layout, publics.cells.size()));
-  OTR_TRY_ASSIGN(const Argument argument,
-                 decode_argument(parts.argument, shape_of(publics.circuit, layout)));
   Transcript transcript = open_transcript(statement, parts.rows, parts.scalars);
-  transcript.absorb(Label::kCommitment, argument.commitment.hash());
-  return Verifier(job, publics, argument, transcript).run(layout);
+  return verify_argument(transcript, job, publics, parts.argument);
 }
 
 }  // namespace otr::zk

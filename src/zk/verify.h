@@ -37,6 +37,11 @@ struct ProofParts {
 [[nodiscard]] Status verify_pass(const Statement& statement, const Job& job,
                                  const ProofParts& parts);
 
+// The last step of verify_pass: the argument's bytes, given rows that are computed and a transcript
+// that has absorbed what they come from.
+[[nodiscard]] Status verify_argument(Transcript& transcript, const Job& job,
+                                     const PublicRows& publics, ByteView bytes);
+
 // --- Shared with the prover ----------------------------------------------------------------------
 
 // The transcript up to the commitment (SPEC PS-7).
