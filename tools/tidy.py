@@ -67,6 +67,7 @@ DEAD_CPP = re.compile(
 DEAD_PYTHON = re.compile(
     r"^\s*#\s*(?:import \w+|from [\w.]+ import .+|def \w+\(.*\):|print\(.*\)"
     r"|[\w.]+ = [\w.]+\(.*\))$")
+SPEC, PROOF = "spec/SPEC.md", "spec/PROOF.md"
 RULE_ID = r"[A-Z]{2,}-\d+"
 RULE_DEFINITION = re.compile(rf"^(?:[-|] )?\*\*({RULE_ID})\*\*")
 RULE_MENTION = re.compile(rf"SPEC ({RULE_ID}(?:(?:, | and | or | to |/){RULE_ID})*)")
@@ -340,44 +341,65 @@ def read_exempt(spec: File) -> Iterator[tuple[int, str]]:
                 yield number, rule
 
 
-def check_spec(files: list[File]) -> Iterator[Finding]:
-    spec = next((file for file in files if file.path == "spec/SPEC.md"), None)
-    if spec is None:
+def check_rules(files: list[File]) -> Iterator[Finding]:
+    """Every rule stands once, and whoever names a rule names one that stands."""
+    texts = [file for file in files if file.path in {SPEC, PROOF}]
+    if SPEC not in {file.path for file in texts}:
         return
-    lines = {}
-    for number, rule in read_rules(spec):
-        if rule in lines:
-            yield spec.find(number, "rule-twice", f"{rule} stands already in line {lines[rule]}")
-        lines.setdefault(rule, number)
+    places = {}
+    for text in texts:
+        for number, rule in read_rules(text):
+            if rule in places:
+                yield text.find(number, "rule-twice", f"{rule} stands already in {places[rule]}")
+            places.setdefault(rule, f"{text.path}:{number}")
     for file in files:
-        for number, line in enumerate(file.lines, 1):
-            for mention in RULE_MENTION.findall(line) if file.suffix != ".md" else ():
-                for rule in sorted(set(re.findall(RULE_ID, mention)) - set(lines)):
-                    yield file.find(number, "rule-unknown", f"the SPEC has no rule {rule}")
+        is_vector = file.path.startswith("spec/vectors/") and file.suffix == ".json"
+        mentions = [(number, re.findall(RULE_ID, mention))
+                    for number, line in enumerate(file.lines, 1)
+                    for mention in RULE_MENTION.findall(line)] if file.suffix != ".md" else []
+        if is_vector:
+            mentions.append((1, sorted(vector_rules(file))))
+        if file in texts:
+            mentions = [(number, [rule]) for number, rule in read_exempt(file)]
+        for number, rules in mentions:
+            for rule in sorted(set(rules) - set(places)):
+                yield file.find(number, "rule-unknown", f"the SPEC has no rule {rule}")
 
+
+def vector_rules(file: File) -> set:
+    values = re.findall(r'"rules?"\s*:\s*("[^"]*"|\[[^\]]*\])', file.text)
+    return {rule for value in values for rule in re.findall(RULE_ID, value)}
+
+
+def check_coverage(files: list[File]) -> Iterator[Finding]:
+    """A rule of SPEC.md has vectors. One of PROOF.md is about proofs, which no vector could list:
+    the prover's go to both verifiers, so both must name it. Else a chapter says why not."""
+    by_path = {file.path: file for file in files}
     vectors = [file for file in files
                if file.path.startswith("spec/vectors/") and file.suffix == ".json"]
-    covered = set()
-    for file in vectors:
-        for value in set(re.findall(r'"rules?"\s*:\s*("[^"]*"|\[[^\]]*\])', file.text)):
-            rules = set(re.findall(RULE_ID, value))
-            covered |= rules
-            for rule in sorted(rules - set(lines)):
-                yield file.find(1, "rule-unknown", f"the SPEC has no rule {rule}")
-    for number, rule in read_exempt(spec):
-        if rule not in lines:
-            yield spec.find(number, "rule-unknown", f"the SPEC has no rule {rule}")
-        covered.add(rule)
-    for rule in lines if vectors else ():
-        if rule not in covered:
-            yield spec.find(lines[rule], "rule-untested", f"no vector names {rule}, nor does the "
+    if SPEC in by_path and vectors:
+        covered = {rule for file in vectors for rule in vector_rules(file)}
+        yield from uncovered(by_path[SPEC], covered, "no vector names {}")
+    for folder, suffixes in ("src/", CPP), ("spec/proof", {".py"}):
+        body = [file for file in files
+                if file.path.startswith(folder) and file.suffix in suffixes]
+        named = {rule for file in body for rule in re.findall(RULE_ID, file.text)}
+        if PROOF in by_path and body:
+            yield from uncovered(by_path[PROOF], named, f"no file of {folder} names {{}}")
+
+
+def uncovered(text: File, covered: set, message: str) -> Iterator[Finding]:
+    exempt = {rule for _, rule in read_exempt(text)}
+    for number, rule in read_rules(text):
+        if rule not in covered | exempt:
+            yield text.find(number, "rule-untested", message.format(rule) + ", nor does the "
                             "chapter on rules without vectors (`- ID, ID: reason`)")
 
 
 def check_spec_version(files: list[File]) -> Iterator[Finding]:
     """The text of the SPEC is bound to its version: spec/SPEC.sha256 holds "version digest"."""
     by_path = {file.path: file for file in files}
-    spec, record = by_path.get("spec/SPEC.md"), by_path.get("spec/SPEC.sha256")
+    spec, record = by_path.get(SPEC), by_path.get("spec/SPEC.sha256")
     if spec is None:
         return
     version = re.search(r"\*\*TAB-8\*\*.*u32 version = (\d+)", spec.text)
@@ -388,7 +410,7 @@ def check_spec_version(files: list[File]) -> Iterator[Finding]:
 
 
 CHECKS = (check_floors, check_includes, check_purity, check_sizes, check_names, check_leftovers,
-          check_headers, check_spec, check_spec_version)
+          check_headers, check_rules, check_coverage, check_spec_version)
 
 
 def check_tree(root: pathlib.Path) -> list[Finding]:

@@ -152,6 +152,23 @@ class TidyTest(unittest.TestCase):
         self.expect({"spec/vectors/a.json": None})
         self.expect({spec: None})
 
+    def test_proof_rules_are_rules(self) -> None:
+        proof = "spec/PROOF.md"
+        text = "- **PF-1** one\n## Rules without vectors\n- PF-2: an argument\n"
+        self.expect({proof: text}, ("rule-unknown", proof, 3), ("rule-untested", proof, 1))
+        named = {"src/base/a.cc": CLEAN["src/base/a.cc"] + "// SPEC " + "PF-1\n",
+                 "spec/proof/a.py": "# PF-1\n"}
+        good = text + "- **PF-2** two\n"
+        self.expect({proof: good, **named})
+        self.expect({proof: good, **named, "spec/proof/a.py": "# PF-2\n"},
+                    ("rule-untested", proof, 1))
+        self.expect({proof: good, **named, "src/base/a.cc": CLEAN["src/base/a.cc"]},
+                    ("rule-untested", proof, 1))
+        self.expect({proof: good.replace("PF-1", "ENC-1"), **named, "spec/proof/a.py": "# ENC-1"},
+                    ("rule-unknown", "src/base/a.cc", 7), ("rule-twice", "spec/SPEC.md", 1))
+        self.expect({proof: good, **named, "tools/x.py": "# SPEC " + "PF-3\n"},
+                    ("rule-unknown", "tools/x.py", 1))
+
     def test_spec_version(self) -> None:
         spec, record = "spec/SPEC.md", "spec/SPEC.sha256"
         found = ("spec-version", spec, 1)

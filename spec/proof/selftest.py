@@ -11,7 +11,7 @@ import time
 from oracle import tiny
 from oracle.encoding import Reject
 from oracle.sampling import Sampling
-from proof import gkr, provers
+from proof import gkr, provers, soundness
 from proof.circuit import CONTRACTIONS
 from proof.field import ONE, P, ZERO, K, parity_of, root_of_unity
 from proof.layout import Layout
@@ -234,7 +234,9 @@ def prove_contraction(speaker, witness, contraction, point):
         tables[name] = _spread(shape, contraction.sums, kept, padded)
     tables["eq"] = _spread(shape, contraction.sums, "", [ONE])
     for d in contraction.shared:
-        eqs = _spread(shape, contraction.sums, d, eq_list(point[d], 1 << len(point[d])))
+        eqs = eq_list(point[d], shape.size[d])  # cut off at the box
+        eqs = eqs + [ZERO] * ((1 << len(point[d])) - len(eqs))
+        eqs = _spread(shape, contraction.sums, d, eqs)
         tables["eq"] = [a * b for a, b in zip(tables["eq"], eqs)]
 
     def summand(c):
@@ -333,6 +335,14 @@ def test_circuit():
         check_witness(witness)
         if n == 0:
             check_protocol(witness)
+            check_soundness(witness.circuit)
+
+
+def check_soundness(circuit):
+    """PB-2: 2^30 cells are too many."""
+    cells = 100
+    soundness.check(circuit, CONTRACTIONS, Layout(circuit.sizes), cells)
+    assert refused(lambda: soundness.check(circuit, CONTRACTIONS, Layout([[1 << 30]]), cells))
 
 
 def test_hostile_files():

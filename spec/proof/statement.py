@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from oracle import receipt
 from oracle.encoding import integer, require
 from oracle.tables import spec_hash
-from proof import gkr
+from proof import gkr, soundness
 from proof.choice import Choice, check_request
 from proof.circuit import CONTRACTIONS, Circuit, Options
 from proof.layout import Layout
@@ -116,7 +116,7 @@ def _prepare(proof, model):
     receipt.check_with_model(r, model)
     request, claim = receipt.request_of(r), r["claim"]
     check_request(request)
-    invalid(not model.config["qk_norm"], "a model with q/k norms has no proof")
+    invalid(not model.config["qk_norm"], "a model with q/k norms has no proof (PT-3)")
     counts = claim["prompt_count"], claim["out_count"]
     shape, ids = Shape(model.config, *counts), r["prompt_ids"] + r["output_ids"]
     small = all(count(shape.sizes(dims)) <= MAX_COLUMN for dims in BOXES)
@@ -144,6 +144,7 @@ def verify(data, model):
     """PS-7: accepts by returning what was proved in a few words, refuses by Reject."""
     proof = read_proof(data)
     p = _prepare(proof, model)
+    soundness.check(p.circuit, CONTRACTIONS, p.layout, len(p.cells))
     expected = _argument_length(p.circuit, p.layout)
     require(
         len(proof.argument) == expected,

@@ -35,7 +35,8 @@ Result<Witness> make_witness(const machine::Model& model, const machine::Samplin
                              std::span<const std::uint32_t> output, engine::Pool& pool);
 
 // Sets the columns of the multiplicities from the lookups of all others (SPEC PL-3). `publics` are
-// by ColumnId the columns of zk/rows.h. Fails, naming lookup and index, where a tuple is in no table.
+// by ColumnId the columns of zk/rows.h. Fails, naming lookup and index, where a tuple is in no
+// table.
 Status count_multiplicities(const machine::Model& model,
                             const std::vector<std::vector<std::uint64_t>>& publics,
                             Witness& witness, engine::Pool& pool);

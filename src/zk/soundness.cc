@@ -48,6 +48,7 @@ SoundnessTerms soundness_terms(const Circuit& circuit, const Layout& layout,
   return terms;
 }
 
+// SPEC PB-2.
 Status check_soundness(const Circuit& circuit, const Layout& layout, std::size_t cell_claims) {
   // The queries have 2^-101 of the 2^-100; the rest must stay below 2^-101 = 2^26·2^-127.
   if (soundness_terms(circuit, layout, cell_claims).sum() <= std::uint64_t{1} << 26) return {};

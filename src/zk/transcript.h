@@ -35,7 +35,7 @@ class Transcript {
   void absorb(Label label, std::span<const Ext> elements);
   [[nodiscard]] Ext challenge();
   [[nodiscard]] std::vector<Ext> challenges(std::size_t count);
-  // The state after the next challenge, as bits for the choice of places (SPEC PO-4).
+  // The state after the next challenge, as bits for the choice of places (SPEC PO-3).
   [[nodiscard]] Hash challenge_bytes();
 
   // SPEC PF-4. check_grind absorbs the nonce; grind finds one and absorbs it.
