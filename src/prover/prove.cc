@@ -276,7 +276,7 @@ zk::Reduction Prover::prove_domain(std::size_t index) {
   if (domain.masked) mask.push_back(add(domain.mask));
   // What is linear in columns of all the domain's dimensions makes one column. (One of fewer
   // dimensions is constant along the others, beyond the box too, and so no part of it.)
-  const auto curved = std::ranges::stable_partition(terms, [&](const zk::KTerm& term) {
+  const auto curved = std::ranges::partition(terms, [&](const zk::KTerm& term) {
                         return term.factors.size() == 1 &&
                                circuit_.columns[term.factors[0]].dims.size() == domain.dims.size();
                       }).begin();

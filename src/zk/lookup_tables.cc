@@ -161,11 +161,14 @@ LeafPlan plan_leaves(const Circuit& circuit) {
   }
   for (const TableTag tag : circuit.tables) plan.tables.push_back({0, bits_of(table_rows(tag))});
   for (LeafBlockPlace& block : plan.tables) order.push_back(&block);
-  std::ranges::stable_sort(order, std::ranges::greater{}, &LeafBlockPlace::bits);
+  // The greatest first, and those of one size in their order.
   std::uint64_t next = 0;
-  for (LeafBlockPlace* block : order) {
-    block->base = next;
-    next += std::uint64_t{1} << block->bits;
+  for (int bits = 63; bits >= 0; --bits) {
+    for (LeafBlockPlace* block : order) {
+      if (block->bits != bits) continue;
+      block->base = next;
+      next += std::uint64_t{1} << bits;
+    }
   }
   plan.nu = static_cast<std::size_t>(bits_of(next));
   return plan;
