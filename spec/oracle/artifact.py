@@ -235,7 +235,7 @@ def read_config(text):
     bits = sum((c["act_bits"][site] for site in SITES), []) + [c["act_bits"]["head"]]
     require(all(b in (8, 16) for b in bits), "MODEL_INVALID", "act_bits")
     require(
-        all(0 <= e <= (40 if name.endswith("_norm") else 33) for name, e in c["exponents"].items()),
+        all(0 <= e <= (22 if name.endswith("_norm") else 33) for name, e in c["exponents"].items()),
         "MODEL_INVALID",
         "exponents",
     )

@@ -217,7 +217,7 @@ def _range_cases():
             "exponent of wk of F_q + 19 at the greatest F_q",
             {"qk_frac_bits": 13, "exponents": dict(exponents, **{"layers.0.wk": 32})},
         ),
-        ("exponent of a gain of 41", {"exponents": dict(exponents, final_norm=41)}),
+        ("exponent of a gain of 23", {"exponents": dict(exponents, final_norm=23)}),
         ("e_E below F_x", {"exponents": dict(exponents, embed=13)}),
     ):
         out.append(_variant(name, "MODEL_INVALID", _with_config(**changes)))
@@ -250,7 +250,7 @@ def _range_cases():
             {
                 "exponents": dict(
                     exponents,
-                    **{"layers.1.wo": 33, "embed": 33, "final_norm": 40, "layers.0.q_norm": 0},
+                    **{"layers.1.wo": 33, "embed": 33, "final_norm": 22, "layers.0.q_norm": 0},
                 )
             },
         ),

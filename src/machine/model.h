@@ -38,7 +38,7 @@ struct Matrix {
 // A norm's gain, √d already folded in: the real gain is gain[j] · 2^-exponent.
 struct Gain {
   std::span<const std::int32_t> gain;  // |gain| <= 2^23 - 1
-  int exponent = 0;                    // in [0, 40]
+  int exponent = 0;                    // in [0, 22]
 };
 
 // Bound of a committed row of 16 or 8 act_bits (SPEC OP-18): 32639 or 127.

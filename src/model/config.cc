@@ -177,7 +177,7 @@ std::vector<std::string> exponent_names(const Config& config) {
 }
 
 int max_exponent(std::string_view name, int qk_frac_bits) {
-  if (name.ends_with("_norm")) return 40;
+  if (name.ends_with("_norm")) return 22;
   if (name.ends_with(".wq") || name.ends_with(".wk")) return qk_frac_bits + 18;
   return 33;
 }
