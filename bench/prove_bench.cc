@@ -21,6 +21,7 @@
 #include "engine/generate.h"
 #include "engine/pool.h"
 #include "machine/model.h"
+#include "prover/memory.h"
 #include "prover/prove.h"
 #include "trace/noise.h"
 #include "zk/lookup_tables.h"
@@ -194,8 +195,11 @@ bool run(const Case& c, unsigned threads) {
   const Status verified = zk::verify_pass(statement, job, proof->parts());
   const double verify = ms_since(verify_begin);
   const double fold = fold_ms(model, circuit);
-  std::printf("  total            %9.1f ms; %.1f M lookups, %.1f M cells; peak %.2f GB\n", total,
-              static_cast<double>(lookups) / 1e6, static_cast<double>(cells) / 1e6, peak_gb());
+  std::printf(
+      "  total            %9.1f ms; %.1f M lookups, %.1f M cells; peak %.2f GB, estimated %.2f GB "
+      "and the model\n",
+      total, static_cast<double>(lookups) / 1e6, static_cast<double>(cells) / 1e6, peak_gb(),
+      static_cast<double>(prover::peak_bytes(circuit)) / 1e9);
   std::printf(
       "  proof            %9.2f MB: %.2f rows, %.2f scalars, %.2f argument\n",
       static_cast<double>(proof->rows.size() + proof->scalars.size() + proof->argument.size()) /

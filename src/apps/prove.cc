@@ -15,12 +15,19 @@ namespace {
 struct ProveFlags {
   std::string receipt, model, output, beacon;
   unsigned threads = default_threads();
+  double memory_gb = 0;  // 0: no bound
   bool json = false;
 };
 
 Result<int> prove(const ProveFlags& flags) {
   node::ProveOptions options{.threads = flags.threads};
   OTR_TRY_ASSIGN(options.beacon, parse_beacon(flags.beacon));
+  if (!(flags.memory_gb >= 0 && flags.memory_gb <= 1e6)) {
+    return fail(ErrorKind::kUsage, "--memory-gb must be a number of gigabytes above 0");
+  }
+  if (flags.memory_gb > 0) {
+    options.memory_bytes = static_cast<std::uint64_t>(flags.memory_gb * 1e9);
+  }
   OTR_TRY_ASSIGN(const Bytes receipt, env::read_file(flags.receipt, protocol::kMaxReceiptBytes));
   OTR_TRY_ASSIGN(const model::Artifact artifact, load_model(flags.model));
   Progress progress("proving");
@@ -74,6 +81,10 @@ void add_prove(CLI::App& app, Run& run) {
   command->add_option("--threads", flags->threads, "Threads")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
+  command
+      ->add_option("--memory-gb", flags->memory_gb,
+                   "Refuse a proof that would take more memory, in 10^9 bytes; 0 is no bound")
+      ->capture_default_str();
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->callback([flags, &run] {
     run = [flags] {

@@ -7,6 +7,7 @@
 #include "machine/tables.h"
 #include "merkle/tree.h"
 #include "protocol/finish.h"
+#include "prover/memory.h"
 #include "prover/prove.h"
 #include "trace/header.h"
 #include "trace/noise.h"
@@ -130,6 +131,30 @@ Status check_rows(const protocol::Receipt& receipt, const zk::ProofParts& parts,
               std::string(name_of(Reject::kTraceRootMismatch)));
 }
 
+// The circuit as far as it is known before the pass is computed: one limb for each remainder, and
+// no column that only some passes need. The real one is larger.
+zk::Circuit least_circuit(const zk::Job& job) {
+  zk::CircuitOptions options;
+  options.sampled = !job.sampling.greedy();
+  return zk::build_circuit(job.model.shape, static_cast<std::uint32_t>(job.prompt.size()),
+                           static_cast<std::uint32_t>(job.output.size()), job.sampling.inv_t,
+                           options);
+}
+
+Status check_memory(const zk::Circuit& circuit, const model::Artifact& artifact,
+                    const ProveOptions& options, std::string_view bound) {
+  const std::uint64_t need = prover::peak_bytes(circuit) + artifact.file().size();
+  if (!options.memory_bytes || need <= *options.memory_bytes) return {};
+  const auto gigabytes = [](std::uint64_t bytes) {
+    const std::uint64_t hundredths = bytes / 10'000'000 + (bytes % 10'000'000 != 0 ? 1 : 0);
+    const std::uint64_t cents = hundredths % 100;
+    return std::to_string(hundredths / 100) + (cents < 10 ? ".0" : ".") + std::to_string(cents);
+  };
+  return fail(ErrorKind::kUsage, "this proof needs " + std::string(bound) + " " + gigabytes(need) +
+                                     " GB of memory, and " + gigabytes(*options.memory_bytes) +
+                                     " GB are allowed: allow more, or prove a shorter answer");
+}
+
 }  // namespace
 
 bool looks_like_proof(ByteView bytes) { return as_text(bytes).starts_with(kMagic); }
@@ -146,9 +171,10 @@ Result<Bytes> prove_receipt(std::string_view receipt_text, const model::Artifact
   if (auto provable = zk::check_provable(model, receipt.request.request.sampling); !provable) {
     return fail(ErrorKind::kUsage, provable.error().message);
   }
+  const zk::Job job = job_of(receipt, model);
+  OTR_TRY(check_memory(least_circuit(job), artifact, options, "at least"));
   engine::Pool pool(options.threads);
   if (options.on_stage) options.on_stage("computing", 0);
-  const zk::Job job = job_of(receipt, model);
   OTR_TRY_ASSIGN(prover::Witness witness, prover::make_witness(model, job.sampling, job.noise,
                                                                job.prompt, job.output, pool));
   if (trace_root_of(receipt, witness.rows, model.shape) != receipt.claim.trace_root) {
@@ -156,6 +182,7 @@ Result<Bytes> prove_receipt(std::string_view receipt_text, const model::Artifact
                 "the claim is false, so it has no proof: recomputed, the answer has another trace",
                 std::string(name_of(Reject::kTraceRootMismatch)));
   }
+  OTR_TRY(check_memory(witness.circuit, artifact, options, "about"));
   OTR_TRY_ASSIGN(const prover::ProofBytes proof,
                  prover::prove_pass(statement_of(receipt, artifact, options.beacon), job,
                                     std::move(witness), pool, {.on_stage = options.on_stage}));

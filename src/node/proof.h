@@ -2,7 +2,9 @@
 #ifndef OTR_NODE_PROOF_H_
 #define OTR_NODE_PROOF_H_
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -20,11 +22,14 @@ inline constexpr std::size_t kMaxProofBytes = std::size_t{1} << 30;
 struct ProveOptions {
   Hash beacon{};  // zero where there is none
   unsigned threads = 1;
+  // Refuse a proof that would need more memory, the model included; no bound if unset.
+  std::optional<std::uint64_t> memory_bytes = {};
   std::function<void(std::string_view stage, int permille)> on_stage = nullptr;
 };
 
 // A proof that the receipt's claim is true. Errors: kReject where the receipt is wrong or the claim
-// false (with the code of the audit); kUsage where this version cannot prove such a claim.
+// false (with the code of the audit); kUsage where this version cannot prove such a claim, or not in the
+// memory allowed: what is known before the work starts is refused before it.
 [[nodiscard]] Result<Bytes> prove_receipt(std::string_view receipt_text,
                                           const model::Artifact& artifact,
                                           const ProveOptions& options);
