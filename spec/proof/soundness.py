@@ -30,3 +30,4 @@ def check(circuit, contractions, layout, cells):
     """PB-2."""
     total = numerators(circuit, contractions, layout, cells)
     require(total <= LIMIT, "PROOF_INVALID", "the pass is too large for a proof of 100 bits")
+    require(layout.cells <= 2**29, "PROOF_INVALID", "the pass has more than 2^29 cells")

@@ -126,6 +126,22 @@ std::uint64_t ArgumentShape::size_bytes() const {
   return 64 + 8 + 16 * elements + 8 + queries * (8 * cells + 32 * path);
 }
 
+Status check_size(const Circuit& circuit, std::optional<std::uint64_t> argument_bytes) {
+  const std::vector<ColumnShape> shapes = committed_shapes(circuit);
+  if (!Layout::fits(shapes)) return reject_proof("the pass has too many cells for one proof");
+  const Layout layout(shapes);
+  if (layout.cells() > kMaxCells) {
+    return reject_proof("the pass has " + std::to_string(layout.cells()) +
+                        " cells; a proof has at most 2^29: prove a shorter answer");
+  }
+  const std::uint64_t expected = shape_of(circuit, layout).size_bytes();
+  if (argument_bytes.value_or(expected) == expected) return {};
+  return fail(ErrorKind::kReject,
+              "the argument has " + std::to_string(*argument_bytes) + " bytes and not " +
+                  std::to_string(expected),
+              "MALFORMED");
+}
+
 Bytes encode_argument(const Argument& a) {
   Writer out;
   out.hash(a.commitment.data_root);

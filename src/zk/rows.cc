@@ -5,6 +5,7 @@
 #include <map>
 
 #include "base/check.h"
+#include "zk/argument.h"
 #include "zk/row_lines.h"
 
 namespace otr::zk {
@@ -459,7 +460,8 @@ Status check_provable(const machine::Model& model, const machine::Sampling& samp
   return {};
 }
 
-Result<PublicRows> compute_rows(const Job& job, const TraceRows& rows, const Scalars& scalars) {
+Result<PublicRows> compute_rows(const Job& job, const TraceRows& rows, const Scalars& scalars,
+                                std::optional<std::uint64_t> argument_bytes) {
   OTR_TRY(check_provable(job.model, job.sampling));
   OTR_TRY_ASSIGN(const Lines lines, derive_lines(job, rows, scalars));
   PublicRows out;
@@ -467,6 +469,7 @@ Result<PublicRows> compute_rows(const Job& job, const TraceRows& rows, const Sca
   out.circuit =
       build_circuit(job.model.shape, static_cast<std::uint32_t>(job.prompt.size()),
                     static_cast<std::uint32_t>(job.output.size()), job.sampling.inv_t, out.options);
+  OTR_TRY(check_size(out.circuit, argument_bytes));
   out.columns.resize(out.circuit.columns.size());
   Filler(job, rows, scalars, lines, out).fill();
   CellClaimer(job, rows, scalars, lines, out).claim_all();

@@ -7,6 +7,7 @@
 #define OTR_ZK_ROWS_H_
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -47,7 +48,10 @@ struct PublicRows {
 // Requires ids below the vocabulary, at least one prompt and one output id, positions within the
 // context. Errors: PROOF_INVALID where scalars or rows contradict the SPEC or leave its ranges;
 // kUsage for what has no proof yet (PT-2, PT-3).
-Result<PublicRows> compute_rows(const Job& job, const TraceRows& rows, const Scalars& scalars);
+// `argument_bytes`, where given, is the size of the argument that the columns are computed for:
+// MALFORMED if it is not that of the circuit, before anything of the circuit's size is allocated.
+Result<PublicRows> compute_rows(const Job& job, const TraceRows& rows, const Scalars& scalars,
+                                std::optional<std::uint64_t> argument_bytes = std::nullopt);
 
 // OP-3 for every position: x_in of layer 0, N rows of d.
 std::vector<std::int32_t> embed_rows(const Job& job);

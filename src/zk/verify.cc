@@ -287,7 +287,7 @@ Status verify_pass(const Statement& statement, const Job& job, const ProofParts&
   OTR_TRY_ASSIGN(const TraceRows rows, decode_rows(parts.rows, job.model.shape, n_prompt, n_out));
   OTR_TRY_ASSIGN(const Scalars scalars,
                  decode_scalars(parts.scalars, job.model.shape, n_prompt, n_out));
-  OTR_TRY_ASSIGN(const PublicRows publics, compute_rows(job, rows, scalars));
+  OTR_TRY_ASSIGN(const PublicRows publics, compute_rows(job, rows, scalars, parts.argument.size()));
   Transcript transcript = open_transcript(statement, parts.rows, parts.scalars);
   return verify_argument(transcript, job, publics, parts.argument);
 }
