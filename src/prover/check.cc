@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <mutex>
 #include <optional>
+#include <set>
 
 #include "machine/program.h"
 #include "prover/domain_lines.h"
@@ -30,16 +31,28 @@ class LineCheck {
       if (auto what = failure(lookup)) return what;
     }
     for (const zk::Zero& zero : domain_.zeros) {
-      lines_.evaluate(zero.value, values_);
-      for (std::uint32_t i = 0; i < values_.size(); ++i) {
-        if (values_[i].v == 0 || !lines_.inside(i)) continue;
-        return "the constraint '" + zero.name + "' is not 0 at " + lines_.place(i);
-      }
+      if (auto what = failure(zero)) return what;
     }
     return {};
   }
+  void note_failures(std::set<std::string>& names) {
+    for (const zk::Lookup& lookup : domain_.lookups) {
+      if (failure(lookup)) names.insert("lookup " + lookup.name);
+    }
+    for (const zk::Zero& zero : domain_.zeros) {
+      if (failure(zero)) names.insert("zero " + zero.name);
+    }
+  }
 
  private:
+  std::optional<std::string> failure(const zk::Zero& zero) {
+    lines_.evaluate(zero.value, values_);
+    for (std::uint32_t i = 0; i < values_.size(); ++i) {
+      if (values_[i].v == 0 || !lines_.inside(i)) continue;
+      return "the constraint '" + zero.name + "' is not 0 at " + lines_.place(i);
+    }
+    return {};
+  }
   std::optional<std::string> failure(const zk::Lookup& lookup) {
     for (std::size_t k = 0; k < lookup.tuple.size(); ++k) {
       lines_.evaluate(lookup.tuple[k], tuples_[k]);
@@ -87,10 +100,15 @@ Status check_domain(const zk::Domain& domain, const zk::PublicRows& publics, con
   return first ? Status(refuse(first->what)) : Status();
 }
 
+bool holds(const zk::CellClaim& claim, const Witness& witness) {
+  const zk::ColumnId id = witness.circuit.committed.at(claim.column);
+  return zk::ext(zk::Felt{witness.columns[id].at(claim.cell)}) == claim.value;
+}
+
 Status check_cells(const zk::PublicRows& publics, const Witness& witness) {
   for (const zk::CellClaim& claim : publics.cells) {
     const zk::ColumnId id = witness.circuit.committed.at(claim.column);
-    if (zk::ext(zk::Felt{witness.columns[id].at(claim.cell)}) == claim.value) continue;
+    if (holds(claim, witness)) continue;
     return refuse("cell " + std::to_string(claim.cell) + " of column '" +
                   witness.circuit.columns[id].name + "' is not what the scalars say");
   }
@@ -107,6 +125,31 @@ Status check_witness(const machine::Model& model, const zk::PublicRows& publics,
     OTR_TRY(check_domain(domain, publics, witness, q_bound, pool));
   }
   return check_cells(publics, witness);
+}
+
+std::set<std::string> violations(const machine::Model& model, const zk::PublicRows& publics,
+                                 const Witness& witness, const zk::Domain& domain) {
+  std::set<std::string> names;
+  DomainLines lines(witness, publics.columns, domain);
+  LineCheck check(domain, lines, machine::q_bound(model.shape.head_dim));
+  for (std::uint64_t line = 0; line < lines.count(); ++line) {
+    lines.seek(line);
+    check.note_failures(names);
+  }
+  return names;
+}
+
+std::set<std::string> violations(const machine::Model& model, const zk::PublicRows& publics,
+                                 const Witness& witness) {
+  std::set<std::string> names;
+  for (const zk::Domain& domain : witness.circuit.domains) {
+    names.merge(violations(model, publics, witness, domain));
+  }
+  for (const zk::CellClaim& claim : publics.cells) {
+    if (holds(claim, witness)) continue;
+    names.insert("cell " + witness.circuit.columns[witness.circuit.committed[claim.column]].name);
+  }
+  return names;
 }
 
 }  // namespace otr::prover

@@ -3,6 +3,9 @@
 #ifndef OTR_PROVER_CHECK_H_
 #define OTR_PROVER_CHECK_H_
 
+#include <set>
+#include <string>
+
 #include "base/result.h"
 #include "engine/pool.h"
 #include "machine/model.h"
@@ -16,6 +19,13 @@ namespace otr::prover {
 // index where it does. A witness whose circuit differs from that of `publics` is refused.
 Status check_witness(const machine::Model& model, const zk::PublicRows& publics,
                      const Witness& witness, engine::Pool& pool);
+
+// All that fail: "lookup NAME", "zero NAME", and "cell COLUMN" for claims on single cells. Of one
+// domain of the witness's circuit, or of everything. For tests of what is false.
+std::set<std::string> violations(const machine::Model& model, const zk::PublicRows& publics,
+                                 const Witness& witness, const zk::Domain& domain);
+std::set<std::string> violations(const machine::Model& model, const zk::PublicRows& publics,
+                                 const Witness& witness);
 
 }  // namespace otr::prover
 

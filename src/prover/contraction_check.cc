@@ -22,19 +22,27 @@ class Contractor {
   Contractor(const machine::Model& model, const zk::PublicRows& publics, const Witness& witness)
       : model_(model), publics_(publics), witness_(witness), circuit_(witness.circuit) {}
 
-  Status check(const zk::Contraction& contraction) const {
+  // The whole column.
+  std::vector<std::uint64_t> solve(const zk::Contraction& contraction) const {
     const zk::Column& output = circuit_.columns[contraction.output];
+    std::vector<std::uint64_t> cells;
     Index at{};
-    std::uint64_t cell = 0;
     do {
-      if (sum(contraction, output.dims, at) == value(contraction.output, at)) {
-        ++cell;
-        continue;
-      }
-      return fail(ErrorKind::kReject, "cell " + std::to_string(cell) + " of column '" +
-                                          output.name + "' is not the sum that defines it");
+      cells.push_back(sum(contraction, output.dims, at).v);
     } while (next(output.dims, at));
-    return {};
+    return cells;
+  }
+  // What the proof says it is: scalars are in clear.
+  const std::vector<std::uint64_t>& said(const zk::Contraction& contraction) const {
+    return (contraction.scalars ? publics_.columns : witness_.columns)[contraction.output];
+  }
+  Status check(const zk::Contraction& contraction) const {
+    const auto [mine, its] = std::ranges::mismatch(solve(contraction), said(contraction));
+    static_cast<void>(mine);
+    if (its == said(contraction).end()) return {};
+    return fail(ErrorKind::kReject, "cell " + std::to_string(its - said(contraction).begin()) +
+                                        " of column '" + circuit_.columns[contraction.output].name +
+                                        "' is not the sum that defines it");
   }
 
  private:
@@ -119,6 +127,23 @@ Status check_contractions(const machine::Model& model, const zk::PublicRows& pub
     OTR_TRY(contractor.check(contraction));
   }
   return {};
+}
+
+void note_wrong_contractions(const machine::Model& model, const zk::PublicRows& publics,
+                             const Witness& witness, std::set<std::string>& names) {
+  const Contractor contractor(model, publics, witness);
+  for (const zk::Contraction& contraction : witness.circuit.contractions) {
+    if (contractor.check(contraction)) continue;
+    names.insert("sum " + witness.circuit.columns[contraction.output].name);
+  }
+}
+
+void solve_contractions(const machine::Model& model, const zk::PublicRows& publics,
+                        Witness& witness) {
+  const Contractor contractor(model, publics, witness);
+  for (const zk::Contraction& contraction : witness.circuit.contractions) {
+    witness.columns[contraction.output] = contractor.solve(contraction);
+  }
 }
 
 }  // namespace otr::prover

@@ -2,6 +2,9 @@
 #ifndef OTR_PROVER_CONTRACTION_CHECK_H_
 #define OTR_PROVER_CONTRACTION_CHECK_H_
 
+#include <set>
+#include <string>
+
 #include "base/result.h"
 #include "machine/model.h"
 #include "prover/witness.h"
@@ -12,6 +15,14 @@ namespace otr::prover {
 // Errors: kReject, naming the column and the first cell that is not the sum. For small models.
 Status check_contractions(const machine::Model& model, const zk::PublicRows& publics,
                           const Witness& witness);
+
+// Adds "sum COLUMN" for each that is wrong.
+void note_wrong_contractions(const machine::Model& model, const zk::PublicRows& publics,
+                             const Witness& witness, std::set<std::string>& names);
+
+// Sets the virtual columns to what the committed ones make of them. (None is a factor of another.)
+void solve_contractions(const machine::Model& model, const zk::PublicRows& publics,
+                        Witness& witness);
 
 }  // namespace otr::prover
 
