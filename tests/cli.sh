@@ -3,6 +3,7 @@
 # command prints and exits with, on good, wrong and hostile input, full disks and killed processes.
 set -u
 otr=$(realpath "${1:?usage: tests/cli.sh PATH-OF-OTR}")
+proof_verifier=$(realpath "$(dirname "$0")/../spec/proof_verifier.py")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -127,7 +128,7 @@ test_help() {
   expect 0 'Exit codes' "$otr" --help
   expect 0 'spec 0x' "$otr" --version
   local command
-  for command in ask verify model "model import" "model show" "model eval"; do
+  for command in ask prove verify model "model import" "model show" "model eval"; do
     # shellcheck disable=SC2086
     expect 0 '[Uu]sage|USAGE' "$otr" $command --help
   done
@@ -327,9 +328,139 @@ test_flips() {
   done
 }
 
+# Waits until the process $1 has threads of its own: then it is proving.
+wait_for_threads() {
+  local i
+  for i in {1..400}; do
+    [ "$(find "/proc/$1/task" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l)" -gt 1 ] && return
+    sleep 0.01
+  done
+  fail "no thread was started"
+}
+
+splice() { # PROOF RECEIPT OUT: another receipt in the place of the proof's own
+  python3 - "$@" <<'PY'
+import struct, sys
+proof, receipt = (open(name, "rb").read() for name in sys.argv[1:3])
+size = struct.unpack_from("<I", proof, 12)[0]
+open(sys.argv[3], "wb").write(
+    proof[:12] + struct.pack("<I", len(receipt)) + receipt + proof[16 + size:])
+PY
+}
+
+test_proofs() {
+  local prove=("$otr" prove --model M) verify=("$otr" verify --model M)
+  expect 0 '^Proof: P, [0-9]+ bytes.*otr verify P' "${prove[@]}" R.json -o P
+  expect 0 '^PROVEN' "${verify[@]}" P
+  expect 0 'NOT YET  recomputed by me .not needed' "${verify[@]}" P
+  expect 0 'PASS +drawn and proven' "${verify[@]}" P
+  expect 0 'PASS +trace root of the rows' "${verify[@]}" P --explain
+  expect 0 'PASS +proof of every position, layer and choice' "${verify[@]}" P --explain
+  expect_json 0 "${verify[@]}" P --json
+  expect 2 'no --recompute' "${verify[@]}" P --recompute
+  expect 0 'otr prove' "$otr" verify --help
+  expect 0 'memory-gb' "$otr" prove --help
+
+  local beacon=0x00000000000000000000000000000000000000000000000000000000000000 value
+  expect 0 '^PROVEN' "${verify[@]}" P --beacon ${beacon}00
+  expect 1 'FAIL +drawn and proven.*bound to 0x0' "${verify[@]}" P --beacon ${beacon}01
+  expect_json 0 "${prove[@]}" R.json -o PB --beacon ${beacon}01 --json
+  expect 0 '^PROVEN' "${verify[@]}" PB --beacon ${beacon}01
+  expect 1 'PROOF_INVALID.*bound to' "${verify[@]}" PB --beacon ${beacon}00
+  for value in zz 0x12 "$beacon" "${beacon}0g" "${beacon}000"; do
+    expect 2 'beacon must be' "${verify[@]}" P --beacon "$value"
+    expect 2 'beacon must be' "${prove[@]}" R.json -o X --beacon "$value"
+  done
+  expect 2 'about a proof' "${verify[@]}" R.json --beacon ${beacon}00
+
+  local sampled=("$otr" ask --model M --max-tokens 3 --temperature 0.9 --seed 5)
+  "${sampled[@]}" --min-p 0.01 --presence-penalty 0.5 --receipt RS.json x >/dev/null
+  expect 0 '^Proof' "${prove[@]}" RS.json -o PS --threads 1
+  expect 0 '^PROVEN' "${verify[@]}" PS
+  "${sampled[@]}" --top-k 5 --receipt RK.json x >/dev/null
+  "${sampled[@]}" --top-p 0.5 --receipt RP.json x >/dev/null
+  expect 2 'top_k or top_p' "${prove[@]}" RK.json -o X
+  expect 2 'top_k or top_p' "${prove[@]}" RP.json -o X
+
+  for value in 0.001 0.2; do
+    expect 2 'needs at least [0-9.]+ GB of memory' "${prove[@]}" R.json -o X --memory-gb "$value"
+  done
+  for value in nan -1 1e9 much; do
+    expect 2 'memory-gb' "${prove[@]}" R.json -o X "--memory-gb=$value"
+  done
+  [ ! -e X ] || fail "a refused proof was written"
+}
+
+test_proof_files() {
+  local prove=("$otr" prove --model M) verify=("$otr" verify --model M) i size
+  sed 's/"output_text":"/&x/' R.json >tampered
+  expect 1 'receipt is wrong.*TEXT_MISMATCH' "${prove[@]}" tampered -o X
+  expect 1 'MODEL_ROOT_MISMATCH' "$otr" prove --model other R.json -o X
+  expect 1 'MODEL_ROOT_MISMATCH' "$otr" verify --model other P
+  expect 2 'is a proof already' "${prove[@]}" P -o X
+  expect 2 'missing' "${prove[@]}" missing -o X
+  expect 2 'no model' "$otr" prove --model missing R.json -o X
+  expect 2 'output' "${prove[@]}" R.json
+  expect 2 'no folder nowhere' "${prove[@]}" R.json -o nowhere/P
+  expect 2 'is a folder' "${prove[@]}" R.json -o home
+  expect 2 '/dev/full is a device' "${prove[@]}" R.json -o /dev/full
+  cp P before
+  (trap '' XFSZ; ulimit -f 1; exec "${prove[@]}" R.json -o P >limited 2>&1)
+  [ $? = 2 ] || fail "ulimit -f: $(cat limited)"
+  cmp -s P before || fail "a failed write changed the proof"
+  [ ! -e X ] || fail "a refused proof was written"
+  no_leftovers "failed proofs"
+
+  splice P RS.json spliced
+  expect 1 'FAIL +drawn and proven' "${verify[@]}" spliced
+  splice P tampered spliced
+  expect 1 'TEXT_MISMATCH' "${verify[@]}" spliced
+  size=$(stat -c %s P)
+  for i in 0 9 12 100 5000 $((size / 2)) $((size - 1)); do
+    head -c "$i" P >cut
+    expect 1 'FAILED: MALFORMED' "${verify[@]}" cut
+  done
+  { cat P && printf x; } >longer
+  expect 1 'bytes follow' "${verify[@]}" longer
+  for i in {1..20}; do
+    flip P $(((RANDOM * 32768 + RANDOM) % size)) $((RANDOM % 8)) flipped
+    expect 1 'FAILED' "${verify[@]}" flipped
+  done
+  flip P $((size - 1)) 0 flipped
+  expect 1 'FAIL +drawn and proven.*PROOF_INVALID' "${verify[@]}" flipped
+  expect_json 1 "${verify[@]}" flipped --json
+}
+
+# The second verifier, written from the text of the SPEC alone, in another process.
+test_proof_elsewhere() {
+  expect 0 '^accepted: ' python3 "$proof_verifier" P --model M
+  expect 1 '^refused: ' python3 "$proof_verifier" flipped --model M
+  expect 1 '^refused: ' python3 "$proof_verifier" P --model other
+}
+
+test_proof_kill() {
+  local prove=("$otr" prove --model M --threads 2 R.json -o killed.proof) signal pid got
+  for signal in INT KILL KILL KILL; do
+    "${prove[@]}" >killed.said 2>&1 &
+    pid=$!
+    wait_for_threads $pid
+    sleep "0.0$((RANDOM % 10))"
+    kill -$signal $pid
+    wait $pid
+    got=$?
+    [ ! -e killed.proof ] || fail "kill -$signal left a proof"
+    no_leftovers "kill -$signal while proving"
+    [ $signal = KILL ] && continue
+    [ $got = 3 ] || fail "Ctrl-C while proving: exit $got, not 3: $(cat killed.said)"
+    grep -q 'stopped; no proof' killed.said || fail "Ctrl-C while proving: $(cat killed.said)"
+  done 2>kill.said
+  grep FAILED kill.said >&2
+}
+
 RANDOM=20
 make_model || exit 1
-for part in golden_path help flags prompts files output home interrupt kill memory flips; do
+for part in golden_path help flags prompts files output home interrupt kill memory flips \
+  proofs proof_files proof_elsewhere proof_kill; do
   begin=$SECONDS
   "test_$part"
   echo "$part: $((SECONDS - begin)) s"

@@ -1,10 +1,7 @@
 // otr ask: a prompt in, an answer and its receipt out, computed on this machine.
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 
 #include "apps/command.h"
 #include "apps/ladder.h"
@@ -44,25 +41,6 @@ Status check_request(const protocol::Request& request, const Prompt& prompt,
   if (status) status = protocol::check_ranges_of_model(request, prompt.ids, shape);
   if (!status) status.error().kind = ErrorKind::kUsage;
   return status;
-}
-
-// Learnt before the answer is computed rather than after.
-Status check_can_write(const std::filesystem::path& path) {
-  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) {
-    return fail(ErrorKind::kUsage, "--receipt " + path.string() + " is a folder: name a file");
-  }
-  if (!std::filesystem::is_directory(folder, error)) {
-    return fail(ErrorKind::kUsage, "--receipt " + path.string() + ": there is no folder " +
-                                       folder.string() + "; make it first");
-  }
-  if (::access(folder.c_str(), W_OK) != 0) {
-    return fail(ErrorKind::kIo, "--receipt " + path.string() + ": cannot write into " +
-                                    folder.string() + ": " + std::strerror(errno) +
-                                    "; choose another folder");
-  }
-  return {};
 }
 
 Result<protocol::SignedRequest> make_request(const AskFlags& flags, const model::Artifact& artifact,
@@ -127,7 +105,7 @@ Json to_json(const protocol::Receipt& receipt, const node::Audit& audit, double 
 }
 
 Result<int> ask(const AskFlags& flags) {
-  if (!flags.receipt.empty()) OTR_TRY(check_can_write(flags.receipt));
+  if (!flags.receipt.empty()) OTR_TRY(check_can_write("--receipt", flags.receipt));
   OTR_TRY_ASSIGN(const model::Artifact artifact, load_model(flags.model));
   OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(artifact.tokenizer()));
   OTR_TRY_ASSIGN(const Prompt prompt, encode_prompt(artifact, tokenizer, flags.prompt, flags.raw));

@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <thread>
 
 #include "env/clock.h"
@@ -64,19 +66,48 @@ Progress::~Progress() {
 
 void Progress::update(std::string_view stage, std::uint64_t done, std::uint64_t total) {
   const std::int64_t now = env::monotonic_ns();
-  // Nothing for what takes less than half a second; then ten times a second.
   if (now - begin_ns_ < 500'000'000 || now - last_ns_ < 100'000'000) return;
+  begin_stage(stage, done, total);
+}
+
+void Progress::begin_stage(std::string_view stage, std::uint64_t done, std::uint64_t total) {
+  const std::int64_t now = env::monotonic_ns();
   if (::isatty(STDERR_FILENO) == 0 || total == 0) return;
   last_ns_ = now;
   shown_ = true;
   const std::uint64_t percent = std::min<std::uint64_t>(100, done * 100 / total);
   const std::int64_t spent = (now - begin_ns_) / 1'000'000'000;
-  const std::uint64_t left =
-      percent == 0 ? 0 : static_cast<std::uint64_t>(spent) * (100 - percent) / percent;
+  const std::string left =
+      percent == 0 ? ""
+                   : std::to_string(static_cast<std::uint64_t>(spent) * (100 - percent) / percent) +
+                         " s left  ";
   const std::string bar(percent / 4, '#');
-  std::fprintf(stderr, "\r\033[K%s [%-25s] %3d %%  %d s left  %.*s", label_.c_str(), bar.c_str(),
-               static_cast<int>(percent), static_cast<int>(left), static_cast<int>(stage.size()),
+  std::fprintf(stderr, "\r\033[K%s [%-25s] %3d %%  %s%.*s", label_.c_str(), bar.c_str(),
+               static_cast<int>(percent), left.c_str(), static_cast<int>(stage.size()),
                stage.data());
+}
+
+Status check_can_write(const std::string& flag, const std::filesystem::path& path) {
+  const std::string name = flag + " " + path.string();
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    return fail(ErrorKind::kUsage, name + " is a folder: name a file");
+  }
+  if (std::filesystem::exists(path, error) && !std::filesystem::is_regular_file(path, error)) {
+    return fail(ErrorKind::kUsage, name +
+                                       " is a device or pipe, which is never replaced: name a "
+                                       "file");
+  }
+  if (!std::filesystem::is_directory(folder, error)) {
+    return fail(ErrorKind::kUsage,
+                name + ": there is no folder " + folder.string() + "; make it first");
+  }
+  if (::access(folder.c_str(), W_OK) != 0) {
+    return fail(ErrorKind::kIo, name + ": cannot write into " + folder.string() + ": " +
+                                    std::strerror(errno) + "; choose another folder");
+  }
+  return {};
 }
 
 unsigned default_threads() { return std::max(1u, std::thread::hardware_concurrency()); }

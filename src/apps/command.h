@@ -31,7 +31,10 @@ class Progress {
  public:
   explicit Progress(std::string label);
   ~Progress();
+  // For work that tells often how far it is: shown after half a second, ten times a second.
   void update(std::string_view stage, std::uint64_t done, std::uint64_t total);
+  // For the few long stages of a work: each is shown when it begins.
+  void begin_stage(std::string_view stage, std::uint64_t done, std::uint64_t total);
 
  private:
   std::string label_;
@@ -48,6 +51,10 @@ void add_model(CLI::App& app, Run& run);
 
 // The value of --beacon; zero where there is none.
 Result<Hash> parse_beacon(const std::string& text);
+
+// Whether a file can be written there, learnt before the work rather than after it. `flag` is named
+// in the error.
+Status check_can_write(const std::string& flag, const std::filesystem::path& path);
 
 // Threads when none are asked for: all the machine has.
 unsigned default_threads();

@@ -16,8 +16,12 @@ std::string_view name_of(Rung rung) {
   }
 }
 
-// The rung that a failed check belongs to; the numbers are those of ladder().
-std::size_t rung_of(Reject reject) {
+// The rungs of ladder() that are spoken of by number.
+constexpr std::size_t kRecomputed = 5, kProven = 6;
+
+// The rung that a failed check belongs to.
+std::size_t rung_of(const node::Audit& audit, Reject reject) {
+  if (audit.proof_failed) return kProven;
   switch (reject) {
     case Reject::kModelRootMismatch:
       return 3;
@@ -28,11 +32,9 @@ std::size_t rung_of(Reject reject) {
     case Reject::kOutOfRange:
     case Reject::kTraceRootMismatch:
     case Reject::kFinishMismatch:
-      return 5;
+      return kRecomputed;
     case Reject::kEvidenceMismatch:
       return 0;
-    case Reject::kProofInvalid:
-      return 6;
     default:
       return 1;
   }
@@ -54,10 +56,12 @@ std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
       {.name = "window over, final", .why = "no ledger yet"},
   };
   if (const protocol::Check* failure = audit.report.failure()) {
-    LadderLine& line = lines[rung_of(*failure->reject)];
+    const std::size_t rung = rung_of(audit, *failure->reject);
+    LadderLine& line = lines[rung];
     line.state = Rung::kFail;
     line.why = std::string(name_of(*failure->reject)) + ": " + failure->detail;
-    if (rung_of(*failure->reject) != 5) {
+    // These two come after all checks of the receipt.
+    if (rung != kRecomputed && !(rung == kProven && audit.receipt)) {
       for (LadderLine& other : lines) {
         if (&other != &line) other.why = "not checked after the failure";
       }
@@ -70,14 +74,15 @@ std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
     lines[2].why.clear();
   }
   if (audit.proven) {
-    lines[6].state = Rung::kPass;
-    lines[6].why = "the whole pass is proven; nothing was drawn: no ledger yet";
+    lines[kProven].state = Rung::kPass;
+    lines[kRecomputed].why = "not needed: the proof shows it";
+    lines[kProven].why = "the whole pass is proven; nothing was drawn: no ledger yet";
   }
   if (audit.recomputed) {
-    lines[5].state = Rung::kPass;
-    lines[5].why.clear();
+    lines[kRecomputed].state = Rung::kPass;
+    lines[kRecomputed].why.clear();
   } else if (audit.inconclusive) {
-    lines[5].why = audit.inconclusive->message;
+    lines[kRecomputed].why = audit.inconclusive->message;
   }
   return lines;
 }

@@ -6,6 +6,7 @@
 #include "base/hex.h"
 #include "env/clock.h"
 #include "env/file.h"
+#include "env/signal.h"
 #include "node/proof.h"
 #include "protocol/receipt.h"
 
@@ -19,7 +20,8 @@ struct ProveFlags {
   bool json = false;
 };
 
-Result<int> prove(const ProveFlags& flags) {
+// The options that flags give; nothing is read for a wrong one.
+Result<node::ProveOptions> options_of(const ProveFlags& flags) {
   node::ProveOptions options{.threads = flags.threads};
   OTR_TRY_ASSIGN(options.beacon, parse_beacon(flags.beacon));
   if (!(flags.memory_gb >= 0 && flags.memory_gb <= 1e6)) {
@@ -28,14 +30,33 @@ Result<int> prove(const ProveFlags& flags) {
   if (flags.memory_gb > 0) {
     options.memory_bytes = static_cast<std::uint64_t>(flags.memory_gb * 1e9);
   }
+  OTR_TRY(check_can_write("--output", flags.output));
+  return options;
+}
+
+Result<Bytes> make_proof(const ProveFlags& flags, node::ProveOptions options) {
   OTR_TRY_ASSIGN(const Bytes receipt, env::read_file(flags.receipt, protocol::kMaxReceiptBytes));
+  if (node::looks_like_proof(receipt)) {
+    return fail(ErrorKind::kUsage, flags.receipt + " is a proof already (check it: otr verify " +
+                                       flags.receipt + " --model " + flags.model +
+                                       "); name the receipt");
+  }
   OTR_TRY_ASSIGN(const model::Artifact artifact, load_model(flags.model));
   Progress progress("proving");
   options.on_stage = [&](std::string_view stage, int permille) {
-    progress.update(stage, static_cast<std::uint64_t>(permille), 1000);
+    progress.begin_stage(stage, static_cast<std::uint64_t>(permille), 1000);
   };
+  env::exit_on_interrupt(kInconclusive, "\notr: stopped; no proof was written\n");
+  if (env::interrupted()) return fail(ErrorKind::kCancelled, "stopped; no proof was written");
+  auto proof = node::prove_receipt(as_text(receipt), artifact, options);
+  env::install_interrupt_flag();  // from here on a file is written whole or not at all
+  return proof;
+}
+
+Result<int> prove(const ProveFlags& flags) {
+  OTR_TRY_ASSIGN(const node::ProveOptions options, options_of(flags));
   const std::int64_t begin = env::monotonic_ns();
-  OTR_TRY_ASSIGN(const Bytes proof, node::prove_receipt(as_text(receipt), artifact, options));
+  OTR_TRY_ASSIGN(const Bytes proof, make_proof(flags, options));
   const std::int64_t milliseconds = (env::monotonic_ns() - begin) / 1'000'000;
   OTR_TRY(env::write_file_atomically(flags.output, proof, 0644));
   if (flags.json) {

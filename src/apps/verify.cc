@@ -40,7 +40,7 @@ int code_of(const node::Audit& audit) {
 }
 
 // A file that says OTRPROOF at its begin is a proof, any other a receipt.
-Result<node::Audit> audit_file(const VerifyFlags& flags, ByteView bytes,
+Result<node::Audit> audit_file(const VerifyFlags& flags, const Hash& beacon, ByteView bytes,
                                const model::Artifact& model) {
   if (!node::looks_like_proof(bytes)) {
     if (!flags.beacon.empty()) {
@@ -53,10 +53,10 @@ Result<node::Audit> audit_file(const VerifyFlags& flags, ByteView bytes,
   if (flags.recompute) {
     return fail(ErrorKind::kUsage, "a proof needs no --recompute: leave it out");
   }
-  OTR_TRY_ASSIGN(const Hash beacon, parse_beacon(flags.beacon));
   node::ProofAudit proof = node::audit_proof(bytes, model);
   if (!flags.beacon.empty() && !proof.audit.failed() && proof.beacon != beacon) {
     proof.audit.proven = false;
+    proof.audit.proof_failed = true;
     proof.audit.report.checks.push_back({.name = "the beacon is the one asked for",
                                          .outcome = protocol::Outcome::kFail,
                                          .detail = "the proof is bound to " + to_hex(proof.beacon),
@@ -66,6 +66,7 @@ Result<node::Audit> audit_file(const VerifyFlags& flags, ByteView bytes,
 }
 
 Result<int> verify(const VerifyFlags& flags) {
+  OTR_TRY_ASSIGN(const Hash beacon, parse_beacon(flags.beacon));
   auto bytes = env::read_file(flags.receipt, node::kMaxProofBytes);
   if (!bytes) {
     if (bytes.error().kind == ErrorKind::kBadInput) {  // it is there, and too long to be a receipt
@@ -80,7 +81,7 @@ Result<int> verify(const VerifyFlags& flags) {
     if (!loaded.error().code.empty()) loaded.error().kind = ErrorKind::kReject;
     return std::unexpected(std::move(loaded).error());
   }
-  OTR_TRY_ASSIGN(const node::Audit audit, audit_file(flags, *bytes, *loaded));
+  OTR_TRY_ASSIGN(const node::Audit audit, audit_file(flags, beacon, *bytes, *loaded));
   const auto lines = ladder(audit, false);
   if (flags.json) {
     const Json result = {{"verdict", verdict(audit)},

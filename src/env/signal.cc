@@ -1,8 +1,10 @@
 #include "env/signal.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 
 namespace otr::env {
 namespace {
@@ -22,7 +24,25 @@ void on_signal(int) {
   set_action(SIG_DFL);
 }
 
+int g_status = 0;
+const char* g_message = "";
+std::size_t g_message_bytes = 0;
+
+// Only what a signal handler may call.
+void exit_at_once(int) {
+  // The process ends either way, and there is nobody to tell that this was not printed.
+  [[maybe_unused]] const ssize_t written = ::write(STDERR_FILENO, g_message, g_message_bytes);
+  ::_exit(g_status);
+}
+
 }  // namespace
+
+void exit_on_interrupt(int status, const char* message) {
+  g_status = status;
+  g_message = message;
+  g_message_bytes = std::strlen(message);
+  set_action(exit_at_once);
+}
 
 void install_interrupt_flag() { set_action(on_signal); }
 

@@ -16,8 +16,9 @@ namespace otr::node {
 struct Audit {
   protocol::Report report;  // in the order of the SPEC; stops at the first failure
   std::optional<protocol::Receipt> receipt;
-  bool recomputed = false;  // the recomputation ran and agreed
-  bool proven = false;      // a proof of the whole pass was checked and holds (node/proof.h)
+  bool recomputed = false;    // the recomputation ran and agreed
+  bool proven = false;        // a proof of the whole pass was checked and holds (node/proof.h)
+  bool proof_failed = false;  // the failure is the proof's, not that of the receipt in it
   // Why recomputing came to no verdict (stopped by the user), where it did not.
   std::optional<Error> inconclusive;
 

@@ -168,7 +168,7 @@ Result<Bytes> prove_receipt(std::string_view receipt_text, const model::Artifact
                 std::string(name_of(*failure->reject)));
   }
   const protocol::Receipt& receipt = *receipt_audit.receipt;
-  if (auto provable = zk::check_provable(model, receipt.request.request.sampling); !provable) {
+  if (auto provable = zk::check_provable(receipt.request.request.sampling); !provable) {
     return fail(ErrorKind::kUsage, provable.error().message);
   }
   const zk::Job job = job_of(receipt, model);
@@ -204,6 +204,7 @@ ProofAudit audit_proof(ByteView proof, const model::Artifact& artifact) {
   ProofAudit result;
   const auto push = [&](std::string_view name, const Status& status) {
     result.audit.report.checks.push_back(check_of(name, status));
+    result.audit.proof_failed = !status.has_value();
     return status.has_value();
   };
   const Result<ProofFile> file = parse_file(proof);

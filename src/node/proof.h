@@ -28,8 +28,8 @@ struct ProveOptions {
 };
 
 // A proof that the receipt's claim is true. Errors: kReject where the receipt is wrong or the claim
-// false (with the code of the audit); kUsage where this version cannot prove such a claim, or not in the
-// memory allowed: what is known before the work starts is refused before it.
+// false (with the code of the audit); kUsage where this version cannot prove such a claim, or not
+// in the memory allowed: what is known before the work starts is refused before it.
 [[nodiscard]] Result<Bytes> prove_receipt(std::string_view receipt_text,
                                           const model::Artifact& artifact,
                                           const ProveOptions& options);
