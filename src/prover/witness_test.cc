@@ -86,7 +86,7 @@ std::vector<Case> cases() {
        .sampling = {},
        .tweak =
            [](model::Config& config) {
-             set_exponent(config, "mlp_norm", 30);
+             set_exponent(config, "mlp_norm", 22);
              set_exponent(config, ".wo", 33);
              set_exponent(config, ".w_down", 33);
              std::ranges::fill(config.act_bits.down, 8);
