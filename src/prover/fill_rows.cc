@@ -32,6 +32,7 @@ class Filler {
         positions_(job.positions()) {}
 
   void rotated(bool is_q);
+  void head_norms(bool is_q);
   void values();
   void distances();
   void attention();
@@ -71,6 +72,8 @@ void Filler::rotated(bool is_q) {
   const std::size_t half = shape_.head_dim / 2;
   const std::vector<machine::Angle> angles = all_angles(job_);
   const std::array<const Cells*, 2> y{&given(name + ".y0"), &given(name + ".y1")};
+  const std::string rotated = shape_.qk_norm ? ".n" : ".y";
+  const std::array<const Cells*, 2> n{&given(name + rotated + "0"), &given(name + rotated + "1")};
   const std::array<const Cells*, 2> acc{&given(name + ".acc0"), &given(name + ".acc1")};
   const std::array<const Cells*, 2> q{cells_of(w_, "q.q0"), cells_of(w_, "q.q1")};
   const std::array<Cells*, 2> high{cells_of(w_, name + ".yh0"), cells_of(w_, name + ".yh1")};
@@ -85,14 +88,15 @@ void Filler::rotated(bool is_q) {
           w_.rows.k[is_q ? 0 : l * heads + h].data() + std::size_t{t} * (shape_.head_dim + 1);
       for (std::size_t i = 0; i < half; ++i) {
         const std::size_t cell = at(l, t, heads * half) + h * half + i;
-        std::array<std::int64_t, 2> v{}, row{};
+        std::array<std::int64_t, 2> v{}, row{};  // what is rotated, and what becomes of it
         for (std::size_t x = 0; x < 2; ++x) {
-          const std::size_t n = h * shape_.head_dim + x * half + i;
-          v[x] = integer_of((*y[x])[cell]);
+          const std::size_t j = h * shape_.head_dim + x * half + i;
+          const std::int64_t projected = integer_of((*y[x])[cell]);
+          v[x] = integer_of((*n[x])[cell]);
           row[x] = is_q ? integer_of((*q[x])[cell]) : k[x * half + i];
-          r[x].put(cell, integer_of((*acc[x])[cell]) * m.scale[n], s,
-                   v[x] - (m.bias.empty() ? 0 : m.bias[n]));
-          (*high[x])[cell] = static_cast<std::uint64_t>(v[x] + (1 << 23)) >> kLimbBits;
+          r[x].put(cell, integer_of((*acc[x])[cell]) * m.scale[j], s,
+                   projected - (m.bias.empty() ? 0 : m.bias[j]));
+          (*high[x])[cell] = static_cast<std::uint64_t>(projected + (1 << 23)) >> kLimbBits;
         }
         const machine::Angle a = angles[t * half + i];
         c[0].put(cell, v[0] * a.c - v[1] * a.s, s_r, row[0]);
@@ -100,6 +104,33 @@ void Filler::rotated(bool is_q) {
       }
     }
   });
+}
+
+// What OP-5 adds to domains q and k.
+void Filler::head_norms(bool is_q) {
+  const std::string name = is_q ? "q" : "k";
+  const std::uint32_t heads = is_q ? shape_.heads : shape_.kv_heads;
+  const std::size_t half = shape_.head_dim / 2;
+  for (std::size_t x = 0; x < 2; ++x) {
+    const std::string suffix = std::to_string(x);
+    const Cells& y = given(name + ".y" + suffix);
+    const Cells& n = given(name + ".n" + suffix);
+    Cells& high = *cells_of(w_, name + ".nh" + suffix);
+    const Limbs g(w_, name + ".g" + suffix);
+    each_line([&](std::uint32_t l, std::uint32_t t) {
+      const machine::Gain& gain = is_q ? layer(l).q_norm : layer(l).k_norm;
+      for (std::uint32_t h = 0; h < heads; ++h) {
+        const zk::HeadNormLine& norm = (is_q ? line(l, t).q_norms : line(l, t).k_norms)[h];
+        const std::int64_t offset = std::int64_t{1} << (zk::head_norm_bits(norm.shift) - 1);
+        for (std::size_t i = 0; i < half; ++i) {
+          const std::size_t cell = at(l, t, heads * half) + h * half + i;
+          const std::int64_t v = integer_of(n[cell]);
+          g.put(cell, integer_of(y[cell]) * gain.gain[x * half + i] * norm.r, norm.shift, v);
+          high[cell] = static_cast<std::uint64_t>(v + offset) >> kLimbBits;
+        }
+      }
+    });
+  }
 }
 
 void Filler::values() {
@@ -245,6 +276,10 @@ void fill_rows(const zk::Job& job, const zk::Lines& lines, Witness& witness, eng
   Filler filler(job, lines, witness, pool);
   filler.rotated(true);
   filler.rotated(false);
+  if (job.model.shape.qk_norm) {
+    filler.head_norms(true);
+    filler.head_norms(false);
+  }
   filler.values();
   filler.distances();
   filler.attention();

@@ -14,6 +14,10 @@ void make_scalars(Pass& pass) {
       row.q.resize(shape.heads);
       row.k.resize(shape.kv_heads);
       row.v.resize(shape.kv_heads);
+      if (shape.qk_norm) {
+        row.q_sumsq.resize(shape.heads);
+        row.k_sumsq.resize(shape.kv_heads);
+      }
       row.heads.resize(shape.heads);
       row.tiles.assign(shape.heads,
                        std::vector<zk::TileScalars>(machine::tiles_of(t, shape.window).count));
@@ -48,6 +52,12 @@ Pass::Pass(const zk::Job& of, engine::Pool& with)
   const std::size_t keys = std::min(machine::kTile, positions) * tiles;
   add(lines * shape.q_width() / 2, {"q.acc0", "q.acc1", "q.y0", "q.y1", "q.q0", "q.q1"});
   add(lines * shape.kv_width() / 2, {"k.acc0", "k.acc1", "k.y0", "k.y1"});
+  if (shape.qk_norm) {
+    add(lines * shape.q_width() / 2, {"q.n0", "q.n1"});
+    add(lines * shape.kv_width() / 2, {"k.n0", "k.n1"});
+    add(lines * shape.heads, {"qsq"});
+    add(lines * shape.kv_heads, {"ksq"});
+  }
   add(lines * shape.kv_width(), {"v.acc"});
   add(lines * shape.heads * keys, {"z.acc", "z.z", "z.r", "z.e", "z.p", "z.e'", "z.p'"});
   add(lines * shape.heads, {"hsum"});

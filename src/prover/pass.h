@@ -72,7 +72,7 @@ struct Pass {
 // The stages of a layer. Errors: kOutOfRange.
 RowSet attn_rows(Pass& pass, std::uint32_t l, std::span<const std::int32_t> x);  // OP-4
 Status project_qkv(Pass& pass, std::uint32_t l, const RowSet& a);                // OP-6
-Result<RowSet> make_qkv_rows(Pass& pass, std::uint32_t l, const RowSet& a);      // OP-7 to 9
+Result<RowSet> make_qkv_rows(Pass& pass, std::uint32_t l, const RowSet& a);      // OP-5, 7 to 9
 RowSet attend(Pass& pass, std::uint32_t l, const RowSet& q);                     // OP-10 to 13
 Status add_attention(Pass& pass, std::uint32_t l, const RowSet& o, std::span<std::int32_t> x);
 RowSet mlp_rows(Pass& pass, std::uint32_t l, std::span<const std::int32_t> x);   // OP-4

@@ -47,7 +47,7 @@ Witness take_columns(Pass&& pass, const zk::Lines& lines) {
 Result<Witness> make_witness(const machine::Model& model, const machine::Sampling& sampling,
                              machine::NoiseBlock noise, std::span<const std::uint32_t> prompt,
                              std::span<const std::uint32_t> output, engine::Pool& pool) {
-  OTR_TRY(zk::check_provable(model, sampling));
+  OTR_TRY(zk::check_provable(sampling));
   const zk::Job job{model, sampling, noise, prompt, output};
   Pass pass(job, pool);
   OTR_TRY(run_layers(pass));

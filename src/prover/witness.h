@@ -28,7 +28,7 @@ struct Witness {
 };
 
 // Runs the model over prompt and output. Requires ids below the vocabulary, a claim that the model
-// makes (recompute first), a model without q/k norms and a request that SPEC PT allows.
+// makes (recompute first) and a request that SPEC PT allows.
 // Errors: kOutOfRange.
 Result<Witness> make_witness(const machine::Model& model, const machine::Sampling& sampling,
                              machine::NoiseBlock noise, std::span<const std::uint32_t> prompt,

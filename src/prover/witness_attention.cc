@@ -37,13 +37,46 @@ bool project(Pass& pass, std::uint32_t l, const std::string& domain, const machi
   return in_range;
 }
 
-// OP-7 on the head whose y begins at `cell`.
-void rotate(const Cells& y0, const Cells& y1, std::size_t cell,
-            std::span<const machine::Angle> angles, std::span<std::int64_t> r) {
+// The halves of q or of k. What is rotated, n, is y where the model has no head norms.
+struct HeadColumns {
+  HeadColumns(Pass& pass, const std::string& name)
+      : y{&pass.column(name + ".y0"), &pass.column(name + ".y1")},
+        n(y),
+        sums(pass.shape.qk_norm ? &pass.column(name + "sq") : nullptr) {
+    if (pass.shape.qk_norm) n = {&pass.column(name + ".n0"), &pass.column(name + ".n1")};
+  }
+
+  std::array<Cells*, 2> y, n;
+  Cells* sums;
+};
+
+// OP-5 on head number `head` of all rows: n and Σ y². Returns whether y' stayed in range.
+bool norm_head(const HeadColumns& columns, std::size_t head, const machine::Shape& shape,
+               const machine::Gain& gain, std::uint64_t& sum) {
+  const std::size_t half = shape.head_dim / 2;
+  std::array<std::int32_t, machine::kMaxHeadDim> buffer;
+  const auto y = std::span(buffer).first(shape.head_dim);
+  sum = 0;
+  for (std::size_t j = 0; j < y.size(); ++j) {
+    const std::int64_t v = integer_of((*columns.y[j / half])[head * half + j % half]);
+    sum += static_cast<std::uint64_t>(v * v);
+    y[j] = static_cast<std::int32_t>(v);
+  }
+  (*columns.sums)[head] = sum;
+  const bool in_range = engine::head_norm(y, gain, shape.eps_qk, shape.qk_frac_bits);
+  for (std::size_t j = 0; j < y.size(); ++j) {
+    (*columns.n[j / half])[head * half + j % half] = felt(y[j]).v;
+  }
+  return in_range;
+}
+
+// OP-7 on the head that begins at `cell`.
+void rotate(const HeadColumns& columns, std::size_t cell, std::span<const machine::Angle> angles,
+            std::span<std::int64_t> r) {
   const std::size_t half = angles.size();
   for (std::size_t i = 0; i < half; ++i) {
-    const std::int64_t a = integer_of(y0[cell + i]);
-    const std::int64_t b = integer_of(y1[cell + i]);
+    const std::int64_t a = integer_of((*columns.n[0])[cell + i]);
+    const std::int64_t b = integer_of((*columns.n[1])[cell + i]);
     r[i] = a * angles[i].c - b * angles[i].s;
     r[i + half] = b * angles[i].c + a * angles[i].s;
   }
@@ -57,7 +90,8 @@ class PositionRows {
         l_(l),
         d_(pass.shape.head_dim),
         a_(a),
-        y_{&pass.column("q.y0"), &pass.column("q.y1"), &pass.column("k.y0"), &pass.column("k.y1")},
+        q_columns_(pass, "q"),
+        k_columns_(pass, "k"),
         q_{&pass.column("q.q0"), &pass.column("q.q1")},
         v_acc_(pass.column("v.acc")) {}
 
@@ -79,20 +113,26 @@ class PositionRows {
 
  private:
   // OP-8.
-  zk::Record rotated_row(const Cells& y0, const Cells& y1, std::size_t cell,
+  zk::Record rotated_row(const HeadColumns& columns, std::size_t cell,
                          std::span<const machine::Angle> angles, std::int64_t bound,
                          std::int16_t* out) const {
     std::array<std::int64_t, machine::kMaxHeadDim> buffer;
     const auto r = std::span(buffer).first(d_);
-    rotate(y0, y1, cell, angles, r);
+    rotate(columns, cell, angles, r);
     const int f = pass_.shape.qk_frac_bits;
     return record_of(r, f + 15, engine::quantise<std::int16_t>(r, f + 15, bound, f, out), bound, f);
   }
   bool make_q(std::uint32_t t, std::uint32_t h, std::span<const machine::Angle> angles,
               std::int16_t* row) const {
-    const std::size_t cell = pass_.at(l_, t, pass_.shape.q_width() / 2) + h * (d_ / 2);
-    zk::Record& record = pass_.scalars.rows[l_][t].q[h];
-    record = rotated_row(*y_[0], *y_[1], cell, angles, machine::q_bound(pass_.shape.head_dim), row);
+    const std::size_t head = pass_.at(l_, t, pass_.shape.heads) + h;
+    const std::size_t cell = head * (d_ / 2);
+    zk::RowScalars& scalars = pass_.scalars.rows[l_][t];
+    if (pass_.shape.qk_norm && !norm_head(q_columns_, head, pass_.shape,
+                                          pass_.job.model.layers[l_].q_norm, scalars.q_sumsq[h])) {
+      return false;
+    }
+    zk::Record& record = scalars.q[h];
+    record = rotated_row(q_columns_, cell, angles, machine::q_bound(pass_.shape.head_dim), row);
     for (std::size_t i = 0; i < d_ / 2; ++i) {
       (*q_[0])[cell + i] = felt(row[i]).v;
       (*q_[1])[cell + i] = felt(row[i + d_ / 2]).v;
@@ -100,10 +140,15 @@ class PositionRows {
     return record.exponent >= 4;
   }
   bool make_k(std::uint32_t t, std::uint32_t g, std::span<const machine::Angle> angles) const {
-    const std::size_t cell = pass_.at(l_, t, pass_.shape.kv_width() / 2) + g * (d_ / 2);
+    const std::size_t head = pass_.at(l_, t, pass_.shape.kv_heads) + g;
+    zk::RowScalars& scalars = pass_.scalars.rows[l_][t];
+    if (pass_.shape.qk_norm && !norm_head(k_columns_, head, pass_.shape,
+                                          pass_.job.model.layers[l_].k_norm, scalars.k_sumsq[g])) {
+      return false;
+    }
     std::int16_t* row = pass_.rows.k[l_ * pass_.shape.kv_heads + g].data() + t * (d_ + 1);
-    zk::Record& record = pass_.scalars.rows[l_][t].k[g];
-    record = rotated_row(*y_[2], *y_[3], cell, angles, machine::kKBound, row);
+    zk::Record& record = scalars.k[g];
+    record = rotated_row(k_columns_, head * (d_ / 2), angles, machine::kKBound, row);
     row[d_] = static_cast<std::int16_t>(record.exponent);
     return record.exponent >= 4;
   }
@@ -130,7 +175,7 @@ class PositionRows {
   const std::uint32_t l_;
   const std::size_t d_;
   const RowSet& a_;
-  const std::array<Cells*, 4> y_;
+  const HeadColumns q_columns_, k_columns_;
   const std::array<Cells*, 2> q_;
   const Cells& v_acc_;
 };
@@ -348,7 +393,7 @@ Result<RowSet> make_qkv_rows(Pass& pass, std::uint32_t l, const RowSet& a) {
       if (!rows.make(static_cast<std::uint32_t>(t), q)) in_range = false;
     }
   });
-  if (!in_range) return pass.out_of_range(l, "q, k and v rows (SPEC OP-8, OP-9)");
+  if (!in_range) return pass.out_of_range(l, "q, k and v rows (SPEC OP-5, OP-8, OP-9)");
   return q;
 }
 

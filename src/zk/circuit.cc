@@ -17,9 +17,13 @@ constexpr std::int64_t kBase = 1 << 19;  // of a limb
 // Adds the columns, lookups and constraints of SPEC PT-2 in their order.
 class Builder {
  public:
-  Builder(Circuit& circuit, const CircuitOptions& options) : c_(circuit), options_(options) {}
+  Builder(Circuit& circuit, const CircuitOptions& options, bool qk_norm)
+      : c_(circuit), options_(options), qk_norm_(qk_norm) {}
 
-  void rotated_rows(const std::string& name, Dim head, int r_limbs, int c_limbs, bool committed);
+  struct RotatedLimbs {
+    int r, c, g;
+  };
+  void rotated_rows(const std::string& name, Dim head, RotatedLimbs count, bool committed);
   void value_rows();
   void scores();
   void attention_rows();
@@ -111,6 +115,7 @@ class Builder {
     width(name + ".hi", std::move(high), top);
   }
 
+  void head_norm(Dim head, const std::array<Poly, 2>& y, const std::array<Poly, 2>& n, int count);
   void contract(const std::string& output, std::vector<std::vector<std::string>> terms, Dims sum,
                 bool scalars = false);
   void weights(const std::string& name, Dims dims, MatrixId matrix, int half = 0) {
@@ -121,24 +126,25 @@ class Builder {
 
   Circuit& c_;
   const CircuitOptions& options_;
+  const bool qk_norm_;
 };
 
 // Domains q and k. The rows of k are in clear.
-void Builder::rotated_rows(const std::string& name, Dim head, int r_limbs, int c_limbs,
+void Builder::rotated_rows(const std::string& name, Dim head, RotatedLimbs count,
                            bool rows_committed) {
-  open(name, {kI, head, kT, kL}, 3);
+  open(name, {kI, head, kT, kL}, qk_norm_ ? 4 : 3);
   const std::array<Poly, 2> y = {committed("y0"), committed("y1")};
   const std::array<Poly, 2> high = {committed("yh0"), committed("yh1")};
-  const std::array<std::vector<Poly>, 2> r = {limbs("r0", r_limbs), limbs("r1", r_limbs)};
+  const std::array<std::vector<Poly>, 2> r = {limbs("r0", count.r), limbs("r1", count.r)};
   std::array<Poly, 2> row;
   if (rows_committed) row = {committed("q0"), committed("q1")};
-  const std::array<std::vector<Poly>, 2> c = {limbs("c0", c_limbs), limbs("c1", c_limbs)};
+  const std::array<std::vector<Poly>, 2> c = {limbs("c0", count.c), limbs("c1", count.c)};
   if (!rows_committed) {
     row = {given("k0", {kI, head, kT, kL}), given("k1", {kI, head, kT, kL})};
   }
   const std::array<Poly, 2> acc = {defined("acc0"), defined("acc1")};
-  const Shift s = shift("", {kT, kL}, r_limbs);
-  const Shift sr = shift("_r", {head, kT, kL}, c_limbs);
+  const Shift s = shift("", {kT, kL}, count.r);
+  const Shift sr = shift("_r", {head, kT, kL}, count.c);
   const Poly cosine = given("cos", {kI, kT});
   const Poly sine = given("sin", {kI, kT});
   for (int x = 0; x < 2; ++x) {
@@ -151,8 +157,28 @@ void Builder::rotated_rows(const std::string& name, Dim head, int r_limbs, int c
     if (options_.qk_bias) unbiased = std::move(unbiased) - given("b" + half, {kI, head, kL});
     rounds("y" + half, acc[x] * given("m" + half, {kI, head, kL}), s, unbiased, r[x]);
   }
-  rounds("row0", y[0] * cosine - y[1] * sine, sr, row[0], c[0]);
-  rounds("row1", y[1] * cosine + y[0] * sine, sr, row[1], c[1]);
+  std::array<Poly, 2> n = y;
+  if (qk_norm_) n = {committed("n0"), committed("n1")};
+  rounds("row0", n[0] * cosine - n[1] * sine, sr, row[0], c[0]);
+  rounds("row1", n[1] * cosine + n[0] * sine, sr, row[1], c[1]);
+  if (qk_norm_) head_norm(head, y, n, count.g);
+}
+
+// OP-5 of q or k: n = y'.
+void Builder::head_norm(Dim head, const std::array<Poly, 2>& y, const std::array<Poly, 2>& n,
+                        int count) {
+  const std::array<Poly, 2> high = {committed("nh0"), committed("nh1")};
+  const std::array<std::vector<Poly>, 2> g = {limbs("g0", count), limbs("g1", count)};
+  const Dims row = {head, kT, kL};
+  const Shift s = shift("_y", row, count);
+  const Poly offset = given("off_y", row), low = given("lo_y", row), top = given("hi_y", row);
+  const Poly root = given("R", row);
+  for (std::size_t x = 0; x < 2; ++x) {
+    const std::string half = std::to_string(x);
+    signed_range("n" + half, n[x], offset, low, top, high[x]);
+    remainder("g" + half, s, g[x]);
+    rounds("n" + half, y[x] * given("gain" + half, {kI, kL}) * root, s, n[x], g[x]);
+  }
 }
 
 void Builder::value_rows() {
@@ -361,6 +387,13 @@ void Builder::contractions() {
   contract("f.uacc", {{"wu", "x.m"}}, {kD, kL});
   contract("x.dacc", {{"wd", "f.h"}}, {kF, kL});
   contract("s.acc", {{"wh", "fin"}}, {kD});
+  if (!qk_norm_) return;
+  for (const auto& [q, head] : {std::pair{"q", kH}, std::pair{"k", kG}}) {
+    const std::string name(q);
+    add(name + "sq", ColumnKind::kVirtual, {head, kT, kL});
+    contract(name + "sq", {{name + ".y0", name + ".y0"}, {name + ".y1", name + ".y1"}},
+             {kI, head, kT, kL}, true);
+  }
 }
 
 void Builder::tables() {
@@ -433,7 +466,6 @@ int tuple_size(TableTag tag) {
 
 Circuit build_circuit(const machine::Shape& shape, std::uint32_t n_prompt, std::uint32_t n_out,
                       std::uint32_t inv_t, const CircuitOptions& options) {
-  OTR_CHECK(!shape.qk_norm);
   Circuit circuit;
   const std::uint32_t n = n_prompt + n_out - 1;
   const auto set = [&](Dim dim, std::uint32_t size) {
@@ -451,9 +483,9 @@ Circuit build_circuit(const machine::Shape& shape, std::uint32_t n_prompt, std::
   set(kTile, (n - 1) / machine::kTile + 1);
   set(kO, n_out);
   set(kV, shape.vocabulary);
-  Builder builder(circuit, options);
-  builder.rotated_rows("q", kH, options.q_r, options.q_c, true);
-  builder.rotated_rows("k", kG, options.k_r, options.k_c, false);
+  Builder builder(circuit, options, shape.qk_norm);
+  builder.rotated_rows("q", kH, {options.q_r, options.q_c, options.q_g}, true);
+  builder.rotated_rows("k", kG, {options.k_r, options.k_c, options.k_g}, false);
   builder.value_rows();
   builder.scores();
   builder.attention_rows();

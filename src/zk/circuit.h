@@ -75,7 +75,7 @@ struct Domain {
 
 struct Contraction {
   ColumnId output;
-  bool scalars = false;  // the output is in clear (hsum, ssq)
+  bool scalars = false;  // the output is in clear (hsum, ssq, qsq, ksq)
   std::vector<std::vector<ColumnId>> terms;
   Dims sum;
 };
@@ -84,6 +84,7 @@ struct Contraction {
 // what is in clear.
 struct CircuitOptions {
   int q_r = 1, q_c = 1, k_r = 1, k_c = 1, v_r = 1;
+  int q_g = 1, k_g = 1;  // of the head norms, where the model has them
   int gap = 1;
   int o_r = 1, o_c = 1;
   int x_r = 1, x_c = 1, x_e = 1;
@@ -120,7 +121,7 @@ struct Circuit {
 std::uint32_t table_rows(TableTag tag);
 int tuple_size(TableTag tag);
 
-// SPEC PT. `shape` without q/k norms (PT-3).
+// SPEC PT.
 Circuit build_circuit(const machine::Shape& shape, std::uint32_t n_prompt, std::uint32_t n_out,
                       std::uint32_t inv_t, const CircuitOptions& options);
 

@@ -12,6 +12,8 @@ using machine::rsh;
 constexpr std::int64_t kNormLimit = std::int64_t{1} << 23;  // x' of OP-4 in [-2^23, 2^23 - 1]
 constexpr std::int64_t kHeadLimit = std::int64_t{1} << 18;  // of OP-12
 
+constexpr int kHeadNormShiftMax = 57;  // three limbs (SPEC PS-5, PS-6)
+
 constexpr bool in_signed(std::int64_t v, std::int64_t limit) { return v >= -limit && v < limit; }
 constexpr bool in_row(std::int64_t v, std::int64_t bound) { return v >= -bound && v <= bound; }
 
@@ -67,6 +69,8 @@ class LineMaker {
 
  private:
   Status project(const Place& place, RowLine& line) const;
+  Result<std::vector<HeadNormLine>> norms(const Place& place, const machine::Gain& gain,
+                                          std::span<const std::uint64_t> sums) const;
   Status tiles(const Place& place, std::uint32_t h, HeadLine& head) const;
   Status head(const Place& place, std::uint32_t h, HeadLine& head) const;
   Status attend(const Place& place, RowLine& line) const;
@@ -94,6 +98,8 @@ Status LineMaker::project(const Place& place, RowLine& line) const {
   if (std::min(line.s_q, line.s_k) < 0 || std::max(line.s_q, line.s_k) > 38) {
     return place.refuse("the shift of q or k is outside 0 … 38");
   }
+  OTR_TRY_ASSIGN(line.q_norms, norms(place, w.q_norm, s.q_sumsq));
+  OTR_TRY_ASSIGN(line.k_norms, norms(place, w.k_norm, s.k_sumsq));
   const int base = shape_.qk_frac_bits + 15;
   const auto rotated = [&](const char* name, const Record& record, std::int64_t bound) {
     return check_record(place, name, record, {base, shape_.qk_frac_bits, bound, 25, d}, base);
@@ -130,6 +136,23 @@ Status LineMaker::project(const Place& place, RowLine& line) const {
     }
   }
   return {};
+}
+
+// OP-5 of all heads of q or of k.
+Result<std::vector<HeadNormLine>> LineMaker::norms(const Place& place, const machine::Gain& gain,
+                                                   std::span<const std::uint64_t> sums) const {
+  std::vector<HeadNormLine> lines;
+  for (const std::uint64_t sum : sums) {
+    if (sum > std::uint64_t{shape_.head_dim} << 46) {
+      return place.refuse("the sum of squares of a head of q or k is too great");
+    }
+    const std::int64_t n = static_cast<std::int64_t>(sum) + shape_.eps_qk;
+    const machine::ReciprocalRoot root = machine::reciprocal_root(std::max<std::int64_t>(1, n));
+    const int shift = gain.exponent + 46 - root.k - shape_.qk_frac_bits;
+    if (shift > kHeadNormShiftMax) return place.refuse("the shift of a head norm exceeds 57");
+    lines.push_back({shift, root.r});
+  }
+  return lines;
 }
 
 // OP-11's maxima.
@@ -244,7 +267,55 @@ Result<RowLine> LineMaker::make(std::uint32_t l, std::uint32_t t,
   return line;
 }
 
+int limbs_for(int shift) { return std::max(1, (shift + kLimbBits - 1) / kLimbBits); }
+
 }  // namespace
+
+CircuitOptions options_of(const Job& job, const Lines& lines, int gap) {
+  int q = 0, qr = 0, qn = 0, k = 0, kr = 0, kn = 0, v = 0, a = 0, o = 0, w = 0, m = 0, d = 0, g = 0,
+      h = 0, l = 0;
+  const auto raise = [](int& to, int s) { to = std::max(to, s); };
+  for (const auto& layer : lines.rows) {
+    for (const RowLine& line : layer) {
+      raise(q, line.s_q), raise(k, line.s_k), raise(w, line.s_w), raise(m, line.s_m);
+      raise(d, line.s_d), raise(g, line.s_g), raise(h, line.s_h);
+      for (const int s : line.s_rk) raise(kr, s);
+      for (const int s : line.s_v) raise(v, s);
+      for (const HeadNormLine& norm : line.q_norms) raise(qn, norm.shift);
+      for (const HeadNormLine& norm : line.k_norms) raise(kn, norm.shift);
+      for (const HeadLine& head : line.heads) {
+        raise(qr, head.s_r), raise(a, head.s_a), raise(o, head.s_o);
+      }
+    }
+  }
+  for (const OutputLine& line : lines.outputs) raise(l, line.s_l);
+  const machine::Sampling& s = job.sampling;
+  CircuitOptions options{.q_r = limbs_for(q),
+                         .q_c = limbs_for(qr),
+                         .k_r = limbs_for(k),
+                         .k_c = limbs_for(kr),
+                         .v_r = limbs_for(v),
+                         .q_g = limbs_for(qn),
+                         .k_g = limbs_for(kn),
+                         .gap = gap,
+                         .o_r = limbs_for(a),
+                         .o_c = limbs_for(o),
+                         .x_r = limbs_for(w),
+                         .x_c = limbs_for(m),
+                         .x_e = limbs_for(d),
+                         .x_yh = w > 30,
+                         .x_zh = d > 30,
+                         .f_r = limbs_for(g),
+                         .f_c = limbs_for(h),
+                         .s_r = limbs_for(l)};
+  options.sampled = !s.greedy();
+  options.e3 = options.sampled && machine::bitlen(s.inv_t) > 22;
+  options.kept = options.sampled && s.min_p != 0;
+  options.qk_bias = !job.model.layers[0].wq.bias.empty();
+  options.o_bias = !job.model.layers[0].wo.bias.empty();
+  options.penalties = s.presence != 0 || s.frequency != 0;
+  return options;
+}
 
 std::vector<std::int32_t> embed_rows(const Job& job) {
   const machine::Matrix& embed = job.model.embed;

@@ -22,6 +22,15 @@ constexpr int limb_width(int s, int limb) {
   return std::min(kLimbBits, std::max(0, s - kLimbBits * limb));
 }
 
+// OP-5 of one head.
+struct HeadNormLine {
+  int shift = 0;  // s_y
+  std::int64_t r = 0;
+};
+
+// Bits of y' and its sign that the lookups leave room for: more would wrap modulo p (SPEC PT-2).
+constexpr int head_norm_bits(int shift) { return std::min(24, 64 - shift); }
+
 struct HeadLine {
   int s_r = 0;  // of the q row
   std::int64_t m = 0, x = 0;
@@ -36,7 +45,8 @@ struct RowLine {
   NormRow a;
   int s_q = 0, s_k = 0;
   std::vector<HeadLine> heads;
-  std::vector<int> s_rk, s_v;  // [kv head]
+  std::vector<int> s_rk, s_v;                  // [kv head]
+  std::vector<HeadNormLine> q_norms, k_norms;  // by head; empty without q/k norms
   int s_w = 0, s_n = 0, s_m = 0, s_d = 0;
   std::int64_t r_norm = 0;
   int s_g = 0, s_h = 0;

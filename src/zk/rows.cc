@@ -13,53 +13,7 @@ namespace {
 
 using Values = std::vector<std::uint64_t>;
 
-int limbs_for(int shift) { return std::max(1, (shift + kLimbBits - 1) / kLimbBits); }
 std::int64_t power_of(int s) { return std::int64_t{1} << s; }
-
-}  // namespace
-
-CircuitOptions options_of(const Job& job, const Lines& lines, int gap) {
-  int q = 0, qr = 0, k = 0, kr = 0, v = 0, a = 0, o = 0, w = 0, m = 0, d = 0, g = 0, h = 0, l = 0;
-  const auto raise = [](int& to, int s) { to = std::max(to, s); };
-  for (const auto& layer : lines.rows) {
-    for (const RowLine& line : layer) {
-      raise(q, line.s_q), raise(k, line.s_k), raise(w, line.s_w), raise(m, line.s_m);
-      raise(d, line.s_d), raise(g, line.s_g), raise(h, line.s_h);
-      for (const int s : line.s_rk) raise(kr, s);
-      for (const int s : line.s_v) raise(v, s);
-      for (const HeadLine& head : line.heads) {
-        raise(qr, head.s_r), raise(a, head.s_a), raise(o, head.s_o);
-      }
-    }
-  }
-  for (const OutputLine& line : lines.outputs) raise(l, line.s_l);
-  const machine::Sampling& s = job.sampling;
-  CircuitOptions options{.q_r = limbs_for(q),
-                         .q_c = limbs_for(qr),
-                         .k_r = limbs_for(k),
-                         .k_c = limbs_for(kr),
-                         .v_r = limbs_for(v),
-                         .gap = gap,
-                         .o_r = limbs_for(a),
-                         .o_c = limbs_for(o),
-                         .x_r = limbs_for(w),
-                         .x_c = limbs_for(m),
-                         .x_e = limbs_for(d),
-                         .x_yh = w > 30,
-                         .x_zh = d > 30,
-                         .f_r = limbs_for(g),
-                         .f_c = limbs_for(h),
-                         .s_r = limbs_for(l)};
-  options.sampled = !s.greedy();
-  options.e3 = options.sampled && machine::bitlen(s.inv_t) > 22;
-  options.kept = options.sampled && s.min_p != 0;
-  options.qk_bias = !job.model.layers[0].wq.bias.empty();
-  options.o_bias = !job.model.layers[0].wo.bias.empty();
-  options.penalties = s.presence != 0 || s.frequency != 0;
-  return options;
-}
-
-namespace {
 
 // Fills the public columns of PT-2 and PT-5.
 class Filler {
@@ -150,6 +104,7 @@ class Filler {
 
   void projections();
   void rotated(const std::string& name, bool is_q);
+  void head_norm(const std::string& name, bool is_q);
   void scores();
   void attention();
   void residuals();
@@ -191,6 +146,26 @@ void Filler::rotated(const std::string& name, bool is_q) {
   }
   set(name + ".cos", [&](I t, I i) { return std::int64_t{angles[t * half + i].c}; });
   set(name + ".sin", [&](I t, I i) { return std::int64_t{angles[t * half + i].s}; });
+  if (shape_.qk_norm) head_norm(name, is_q);
+}
+
+void Filler::head_norm(const std::string& name, bool is_q) {
+  const auto norm = [&](I l, I t, I h) -> const HeadNormLine& {
+    return (is_q ? line(l, t).q_norms : line(l, t).k_norms)[h];
+  };
+  const auto bits = [&](I l, I t, I h) { return head_norm_bits(norm(l, t, h).shift); };
+  set_shift(name, "_y", [&](I l, I t, I h) { return norm(l, t, h).shift; });
+  set(name + ".R", [&](I l, I t, I h) { return norm(l, t, h).r; });
+  set(name + ".lo_y", [&](I l, I t, I h) { return std::int64_t{std::min(19, bits(l, t, h))}; });
+  set(name + ".hi_y", [&](I l, I t, I h) { return std::int64_t{std::max(0, bits(l, t, h) - 19)}; });
+  set(name + ".off_y", [&](I l, I t, I h) { return power_of(bits(l, t, h) - 1); });
+  for (I x = 0; x < 2; ++x) {
+    set(name + ".gain" + std::to_string(x), [&](I l, I i) {
+      const machine::Layer& layer = job_.model.layers[l];
+      const machine::Gain& gain = is_q ? layer.q_norm : layer.k_norm;
+      return std::int64_t{gain.gain[x * (shape_.head_dim / 2) + i]};
+    });
+  }
 }
 
 void Filler::projections() {
@@ -325,6 +300,8 @@ void Filler::contractions() {
   set("fin", [&](I o, I j) { return lines_.outputs[o].final_row.values[j]; });
   set("hsum", [&](I l, I t, I h) { return static_cast<std::int64_t>(row(l, t).heads[h].sum); });
   set("ssq", [&](I l, I t) { return static_cast<std::int64_t>(row(l, t).norm_sumsq); });
+  set("qsq", [&](I l, I t, I h) { return static_cast<std::int64_t>(row(l, t).q_sumsq[h]); });
+  set("ksq", [&](I l, I t, I g) { return static_cast<std::int64_t>(row(l, t).k_sumsq[g]); });
 }
 
 // The cells of PS-3 and PS-4, in their order.
@@ -448,10 +425,7 @@ void CellClaimer::claim_all() {
 
 }  // namespace
 
-Status check_provable(const machine::Model& model, const machine::Sampling& sampling) {
-  if (model.shape.qk_norm) {
-    return fail(ErrorKind::kUsage, "models with q/k norms cannot be proven yet (SPEC PT-3)");
-  }
+Status check_provable(const machine::Sampling& sampling) {
   if (!sampling.greedy() && (sampling.top_k != 0 || sampling.top_p != 65536)) {
     return fail(ErrorKind::kUsage,
                 "answers sampled with top_k or top_p cannot be proven yet (SPEC PT-2): ask with "
@@ -462,7 +436,7 @@ Status check_provable(const machine::Model& model, const machine::Sampling& samp
 
 Result<PublicRows> compute_rows(const Job& job, const TraceRows& rows, const Scalars& scalars,
                                 std::optional<std::uint64_t> argument_bytes) {
-  OTR_TRY(check_provable(job.model, job.sampling));
+  OTR_TRY(check_provable(job.sampling));
   OTR_TRY_ASSIGN(const Lines lines, derive_lines(job, rows, scalars));
   PublicRows out;
   out.options = options_of(job, lines, scalars.gap);

@@ -40,14 +40,14 @@ struct PublicRows {
   Circuit circuit;
   CircuitOptions options;
   // By ColumnId: canonical elements of F, dense over the box, lowest dimension fastest; set for
-  // public columns and for the virtual columns in clear (hsum, ssq).
+  // public columns and for the virtual columns in clear (hsum, ssq, qsq, ksq).
   std::vector<std::vector<std::uint64_t>> columns;
   std::vector<CellClaim> cells;
 };
 
 // Requires ids below the vocabulary, at least one prompt and one output id, positions within the
 // context. Errors: PROOF_INVALID where scalars or rows contradict the SPEC or leave its ranges;
-// kUsage for what has no proof yet (PT-2, PT-3).
+// kUsage for what has no proof yet (PT-2).
 // `argument_bytes`, where given, is the size of the argument that the columns are computed for:
 // MALFORMED if it is not that of the circuit, before anything of the circuit's size is allocated.
 Result<PublicRows> compute_rows(const Job& job, const TraceRows& rows, const Scalars& scalars,
@@ -64,8 +64,8 @@ struct NormRow {
 NormRow norm_row(std::span<const std::int32_t> x, const machine::Gain& gain, std::int64_t eps,
                  std::int64_t bound);
 
-// Why a request or a model has no proof in this version; nothing where it has.
-Status check_provable(const machine::Model& model, const machine::Sampling& sampling);
+// Why a request has no proof in this version; nothing where it has.
+Status check_provable(const machine::Sampling& sampling);
 
 }  // namespace otr::zk
 

@@ -62,13 +62,19 @@ std::uint64_t scalar_bytes(const machine::Shape& shape, std::uint32_t positions,
   }
   const std::uint64_t records = shape.heads + 2 * std::uint64_t{shape.kv_heads} + 5;
   bytes += positions * (records * kRecordBytes + shape.heads * kHeadBytes + 8);
+  if (shape.qk_norm) bytes += positions * (shape.heads + std::uint64_t{shape.kv_heads}) * 8;
   return 2 + shape.layers * bytes + outputs * kOutputBytes;
 }
 
 void write_row(Bytes& to, const RowScalars& row) {
-  for (const auto* records : {&row.q, &row.k, &row.v}) {
-    for (const Record& record : *records) write(to, record);
-  }
+  const auto write_all = [&](const std::vector<Record>& records) {
+    for (const Record& record : records) write(to, record);
+  };
+  write_all(row.q);
+  append(to, as_bytes(std::span(row.q_sumsq)));
+  write_all(row.k);
+  append(to, as_bytes(std::span(row.k_sumsq)));
+  write_all(row.v);
   for (std::size_t h = 0; h < row.heads.size(); ++h) {
     for (const TileScalars& tile : row.tiles[h]) {
       append_le(to, tile.m);
@@ -88,9 +94,15 @@ void read_row(Cursor& from, const machine::Shape& shape, std::uint32_t t, RowSca
   row.q.resize(shape.heads);
   row.k.resize(shape.kv_heads);
   row.v.resize(shape.kv_heads);
-  for (auto* records : {&row.q, &row.k, &row.v}) {
-    for (Record& record : *records) from.read(record);
-  }
+  if (shape.qk_norm) row.q_sumsq.resize(shape.heads), row.k_sumsq.resize(shape.kv_heads);
+  const auto read_all = [&](std::vector<Record>& records) {
+    for (Record& record : records) from.read(record);
+  };
+  read_all(row.q);
+  from.read(row.q_sumsq);
+  read_all(row.k);
+  from.read(row.k_sumsq);
+  read_all(row.v);
   row.tiles.resize(shape.heads);
   row.heads.resize(shape.heads);
   for (std::uint32_t h = 0; h < shape.heads; ++h) {

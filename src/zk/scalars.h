@@ -34,6 +34,7 @@ struct HeadScalars {
 struct RowScalars {
   std::vector<Record> q;                        // [head]
   std::vector<Record> k, v;                     // [kv head]
+  std::vector<std::uint64_t> q_sumsq, k_sumsq;  // Σ y² of OP-5, alike; empty without q/k norms
   std::vector<std::vector<TileScalars>> tiles;  // [head][tile - first]
   std::vector<HeadScalars> heads;
   Record o, norm_shift, m, g, h;
