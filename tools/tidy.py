@@ -109,6 +109,7 @@ class File:
 class Module(NamedTuple):
     deps: set
     test_deps: set
+    tests: set
     listed: set
     cmake: File
 
@@ -154,16 +155,24 @@ def read_modules(files: list[File]) -> dict[str, Module]:
         text = re.sub(r"#[^\n]*", "", file.text)
         call = re.search(r"otr_module\(\s*(\w+)(.*?)\)", text, re.DOTALL)
         words = call.group(2).split() if call and call.group(1) == file.module else []
-        lists = {"DEPS": set(), "TEST_DEPS": set()}
+        lists = {"DEPS": set(), "TEST_DEPS": set(), "TESTS": set()}
         key = None
         for word in words:
             if word.isupper():
                 key = word
             elif key in lists:
                 lists[key].add(word)
-        modules[file.module] = Module(lists["DEPS"], lists["TEST_DEPS"],
+        modules[file.module] = Module(lists["DEPS"], lists["TEST_DEPS"], lists["TESTS"],
                                       set(re.findall(r"[\w./-]+", text)), file)
     return modules
+
+
+def mark_tests(files: list[File]) -> None:
+    """What a module lists as TESTS is test code whatever its name, and so is its header."""
+    for name, module in read_modules(files).items():
+        for file in files:
+            source = re.sub(r"\.h$", ".cc", file.path.removeprefix(f"src/{name}/"))
+            file.is_test |= file.module == name and source in module.tests
 
 
 def reach(modules: dict[str, Module], name: str) -> set:
@@ -415,6 +424,7 @@ CHECKS = (check_floors, check_includes, check_purity, check_sizes, check_names, 
 
 def check_tree(root: pathlib.Path) -> list[Finding]:
     files = read_tree(root)
+    mark_tests(files)
     return sorted(finding for check in CHECKS for finding in check(files))
 
 

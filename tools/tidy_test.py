@@ -87,6 +87,18 @@ class TidyTest(unittest.TestCase):
         self.expect({"src/base/a.cc": '#include <vector>\n#include "base/a.h"\n'},
                     ("own-header", "src/base/a.cc", 1))
 
+    def test_what_tests_share_is_test_code(self) -> None:
+        text = '#include "crypto/b.h"\n#include <chrono>\n'
+        head = CLEAN["src/base/a.h"].replace("_A_H_", "_FORGERY_H_").replace("int f();", text)
+        files = {"src/base/forgery.cc": '#include "base/forgery.h"\n' + text,
+                 "src/base/forgery.h": head}
+        listing = "otr_module(base SOURCES a.cc{} TESTS a_test.cc{} TEST_DEPS crypto)\n"
+        cmake = "src/base/CMakeLists.txt"
+        self.expect({**files, cmake: listing.format("", " forgery.cc")})
+        self.expect({**files, cmake: listing.format(" forgery.cc", "")},
+                    ("include", "src/base/forgery.cc", 2), ("pure", "src/base/forgery.cc", 3),
+                    ("include", "src/base/forgery.h", 4), ("pure", "src/base/forgery.h", 5))
+
     def test_purity(self) -> None:
         for line in ("float x;", "long double f();", "#include <cmath>", "int x = 1.5;",
                      "int x = 1e9;", "int x = 2.;", "__m512 x;"):
