@@ -34,8 +34,8 @@ class Committed {
 
  private:
   std::size_t rows_, places_;
-  Words cells_;   // row by row
-  Words parity_;  // place by place
+  WordArray cells_;   // row by row
+  WordArray parity_;  // place by place
   merkle::Tree data_tree_, parity_tree_;
   zk::Commitment commitment_;
 };

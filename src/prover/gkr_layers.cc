@@ -1,7 +1,5 @@
 #include "prover/gkr_layers.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <bit>
 #include <new>
@@ -17,7 +15,6 @@ using zk::Ext;
 
 constexpr std::size_t kAddChunk = 4096;  // elements in a segment
 constexpr std::size_t kInline = 8192;    // cost of a loop that is not worth waking threads for
-constexpr std::align_val_t kHugePage{std::size_t{1} << 21};
 
 std::vector<Layers::Block> blocks_of(const std::vector<LeafBlock>& leaves, std::size_t nu) {
   std::vector<Layers::Block> blocks;
@@ -135,17 +132,7 @@ std::vector<std::uint64_t> slots_of(std::size_t length, std::size_t unit, std::s
   return slots;
 }
 
-Slab::Slab(std::size_t words) : size_(words) {
-  const std::size_t bytes = words * sizeof(std::uint64_t);
-  words_.reset(static_cast<std::uint64_t*>(::operator new(bytes, kHugePage)));
-#if defined(MADV_HUGEPAGE)
-  // A fault for every 4096 bytes would cost a tenth of all time. It is only advice, and not
-  // followed for a part of a page.
-  static_cast<void>(madvise(words_.get(), bytes, MADV_HUGEPAGE));
-#endif
-}
-
-void Slab::Free::operator()(std::uint64_t* words) const { ::operator delete(words, kHugePage); }
+Slab::Slab(std::size_t words) : words_(make_words(words)), size_(words) {}
 
 std::uint64_t* Slab::take(std::size_t words) {
   OTR_CHECK(words <= size_ - used_);

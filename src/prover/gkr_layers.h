@@ -13,6 +13,7 @@
 #include "engine/pool.h"
 #include "prover/gkr.h"
 #include "prover/gkr_kernels.h"
+#include "prover/words.h"
 #include "zk/field.h"
 
 namespace otr::prover {
@@ -81,10 +82,7 @@ class Slab {
   static std::size_t stride(std::size_t count);
 
  private:
-  struct Free {
-    void operator()(std::uint64_t* words) const;
-  };
-  std::unique_ptr<std::uint64_t[], Free> words_;
+  WordArray words_;
   std::size_t size_;
   std::size_t used_ = 0;
 };

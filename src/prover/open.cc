@@ -42,7 +42,7 @@ RoundSums total_of(const LaneSums& lanes) {
 
 // Elements of K in memory that is not touched before it is written.
 struct Elements {
-  Words c0, c1;
+  WordArray c0, c1;
 
   Elements() = default;
   explicit Elements(std::size_t count) : c0(make_words(count)), c1(make_words(count)) {}

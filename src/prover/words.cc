@@ -2,29 +2,18 @@
 
 #include <new>
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
 namespace otr::prover {
 namespace {
 
-constexpr std::size_t kLargePage = std::size_t{2} << 20;
+constexpr std::align_val_t kLine{64};  // of a cache, and the width of the widest vector
 
 }  // namespace
 
-void FreeWords::operator()(std::uint64_t* words) const {
-  ::operator delete(words, std::align_val_t{kLargePage});
-}
+void FreeWords::operator()(std::uint64_t* words) const { ::operator delete(words, kLine); }
 
-Words make_words(std::size_t count) {
-  const std::size_t bytes = count * sizeof(std::uint64_t);
-  Words words(static_cast<std::uint64_t*>(::operator new(bytes, std::align_val_t{kLargePage})));
-#if defined(__linux__)
-  // Only advice: where it is refused, the pages are small.
-  static_cast<void>(madvise(words.get(), bytes, MADV_HUGEPAGE));
-#endif
-  return words;
+WordArray make_words(std::size_t count) {
+  return WordArray(
+      static_cast<std::uint64_t*>(::operator new(count * sizeof(std::uint64_t), kLine)));
 }
 
 }  // namespace otr::prover

@@ -1,6 +1,6 @@
 // Large arrays of u64 for the prover. They are not touched before they are written, so that each
-// thread meets its own part first, and ask for pages of 2 MiB: with small ones a third of the time
-// of an opening goes into their first touch.
+// thread meets its own part first. (Pages of 2 MiB were tried and gained nothing: on a virtual
+// machine the first touch of memory costs what the host takes to provide it.)
 #ifndef OTR_PROVER_WORDS_H_
 #define OTR_PROVER_WORDS_H_
 
@@ -13,10 +13,10 @@ namespace otr::prover {
 struct FreeWords {
   void operator()(std::uint64_t* words) const;
 };
-using Words = std::unique_ptr<std::uint64_t[], FreeWords>;
+using WordArray = std::unique_ptr<std::uint64_t[], FreeWords>;
 
 // Not initialised. Throws std::bad_alloc.
-[[nodiscard]] Words make_words(std::size_t count);
+[[nodiscard]] WordArray make_words(std::size_t count);
 
 }  // namespace otr::prover
 
