@@ -4,11 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cstring>
 #include <random>
 #include <set>
 
 #include "engine/generate.h"
 #include "model/artifact.h"
+#include "model/layout.h"
 #include "model/random_artifact.h"
 #include "prover/check.h"
 #include "prover/contraction_check.h"
@@ -34,12 +36,26 @@ void set_bits(model::Config& config, int bits) {
   config.act_bits.head = bits;
 }
 
+// Repeats the values over the whole of every tensor whose name ends so.
+template <class T>
+void set_values(model::ArtifactContents& contents, std::string_view end, std::vector<T> values) {
+  const auto layout = model::tensor_layout(contents.config, contents.token_bytes);
+  for (const model::TensorSpec& spec : layout) {
+    if (!spec.name.ends_with(end)) continue;
+    std::uint8_t* data = contents.data.data() + (spec.offset - layout[0].size_bytes);  // `numbers`
+    for (std::size_t i = 0; i < spec.size_bytes / sizeof(T); ++i) {
+      std::memcpy(data + i * sizeof(T), &values[i % values.size()], sizeof(T));
+    }
+  }
+}
+
 struct Case {
   std::string name;
   model::RandomArtifactOptions artifact;
   machine::Sampling sampling;
   std::uint32_t prompt = 5, output = 4;
   void (*tweak)(model::Config&) = [](model::Config&) {};
+  void (*edit)(model::ArtifactContents&) = [](model::ArtifactContents&) {};
 };
 
 std::vector<Case> cases() {
@@ -91,12 +107,52 @@ std::vector<Case> cases() {
              set_exponent(config, ".w_down", 33);
              std::ranges::fill(config.act_bits.down, 8);
            }},
+      {.name = "head norms", .artifact = {.seed = 11, .qk_norm = true}, .sampling = {}},
+      {.name = "head norms and biases, sampled",
+       .artifact = {.seed = 12, .biases = true, .qk_norm = true, .layers = 3},
+       .sampling = {.inv_t = 94548},
+       .tweak = [](model::Config& config) { set_exponent(config, "q_norm", 9); }},
+      // All y of k are 0, and there is no ε.
+      {.name = "head norms of nothing",
+       .artifact = {.seed = 13, .qk_norm = true},
+       .sampling = {},
+       .tweak =
+           [](model::Config& config) {
+             config.shape.qk_frac_bits = 8;
+             config.shape.eps_qk = 0;
+             set_exponent(config, "k_norm", 22);
+           },
+       .edit =
+           [](model::ArtifactContents& contents) {
+             set_values<std::int8_t>(contents, "wk.weight", {0});
+           }},
+      // R is 2^16 and y·gain·R all but 2^62, where its shift leaves y' the fewest bits.
+      {.name = "the greatest head norm",
+       .artifact = {.seed = 14, .biases = true, .qk_norm = true},
+       .sampling = {},
+       .tweak =
+           [](model::Config& config) {
+             config.shape.qk_frac_bits = 8;
+             config.shape.eps_qk = 1 << 24;
+             set_exponent(config, "q_norm", 22);
+             set_exponent(config, "k_norm", 22);
+           },
+       .edit =
+           [](model::ArtifactContents& contents) {
+             for (const char* name : {"wq.weight", "wk.weight"}) {
+               set_values<std::int8_t>(contents, name, {0});
+             }
+             set_values<std::int32_t>(contents, "wq.bias", {1 - (1 << 23), 0, 0, 0});
+             set_values<std::int32_t>(contents, "wk.bias", {0});
+             set_values<std::int32_t>(contents, "q_norm.gain", {1 - (1 << 23), 1});
+           }},
   };
 }
 
 model::Artifact make_artifact(const Case& c) {
   model::ArtifactContents contents = model::random_artifact(c.artifact);
   c.tweak(contents.config);
+  c.edit(contents);
   auto bytes = model::encode_artifact(std::move(contents));
   EXPECT_TRUE(bytes) << bytes.error().message;
   auto artifact = model::parse_artifact(*std::move(bytes));
@@ -188,7 +244,7 @@ TEST(Witness, CasesReachEveryRecordAndOptionalColumn) {
        {"record of q", "record of k", "record of v", "record of A", "record of o", "record of norm",
         "record of m", "record of g", "record of h", "q.r0.1",      "q.c0.1",      "z.eo",
         "x.r.2",       "x.c.2",       "x.yh",        "x.zh",        "o.r.1",       "o.c.1",
-        "f.c.1",       "s.e3",        "s.k"}) {
+        "f.c.1",       "s.e3",        "s.k",         "q.g1.1",      "q.g0.2",      "k.g1.2"}) {
     EXPECT_TRUE(seen.contains(name)) << name;
   }
 }
@@ -205,9 +261,13 @@ TEST_P(WitnessOf, SatisfiesItsCircuit) {
     EXPECT_FALSE(check_contractions(made.model(), made.publics, made.witness)) << name;
     cells.front() = truth;
   }
-  for (const char* name : {"hsum", "ssq"}) {
+  for (const char* name : {"hsum", "ssq", "qsq", "ksq"}) {
+    if (!made.witness.circuit.has(name)) continue;
     const zk::ColumnId id = made.witness.circuit.find(name);
     EXPECT_EQ(made.witness.columns[id], made.publics.columns[id]) << name;
+    const std::uint64_t truth = std::exchange(made.publics.columns[id].back(), 1);
+    EXPECT_FALSE(check_contractions(made.model(), made.publics, made.witness)) << name;
+    made.publics.columns[id].back() = truth;
   }
   // All committed and virtual columns are there, and no other.
   for (zk::ColumnId id = 0; id < made.witness.columns.size(); ++id) {
