@@ -69,6 +69,7 @@ std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
     }
   }
   lines[1].state = lines[3].state = Rung::kPass;
+  if (audit.proof_failed) lines[kRecomputed].why = "a proof was given instead";
   if (stream_seen) {
     lines[2].state = Rung::kPass;
     lines[2].why.clear();
