@@ -49,9 +49,11 @@ class Filler {
     Values& column = out_.columns[id];
     column.resize(out_.circuit.cells(out_.circuit.columns[id].dims));
     std::vector<std::uint32_t> at(box.size());
-    for (std::uint64_t& cell : column) {
-      cell = felt(call(value, at, std::make_index_sequence<arity<F>()>{})).v;
-      for (std::size_t d = 0; d < at.size() && ++at[d] == box[d]; ++d) at[d] = 0;
+    for (auto cell = column.begin(); cell != column.end();) {
+      for (at[0] = 0; at[0] < box[0]; ++at[0]) {
+        *cell++ = felt(call(value, at, std::make_index_sequence<arity<F>()>{})).v;
+      }
+      for (std::size_t d = 1; d < at.size() && ++at[d] == box[d]; ++d) at[d] = 0;
     }
   }
   template <class F>
