@@ -169,11 +169,12 @@ std::set<std::string> Scene::constraints() const {
   return names;
 }
 
-Status try_lie(const Scene& scene, Lie lie) {
+Status try_lie(const Scene& scene, Lie lie, const std::function<void(Lie&)>& after_count) {
   const zk::Job job = scene.job();
   // What is in no table is not counted; the rest is.
   static_cast<void>(
       count_multiplicities(job.model, lie.publics.columns, lie.witness, scene.pool()));
+  if (after_count) after_count(lie);
   const Bytes rows = zk::encode_rows(lie.witness.rows);
   const Bytes scalars = zk::encode_scalars(lie.witness.scalars);
   zk::Transcript mine = zk::open_transcript(scene.statement(), rows, scalars);

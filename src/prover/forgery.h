@@ -79,8 +79,9 @@ class Scene {
 };
 
 // The proof of a lie, made without any check, and what the verifier says of it; both see the
-// circuit of the lie.
-[[nodiscard]] Status try_lie(const Scene& scene, Lie lie);
+// circuit of the lie. `after_count` may change what was counted.
+[[nodiscard]] Status try_lie(const Scene& scene, Lie lie,
+                             const std::function<void(Lie&)>& after_count = nullptr);
 
 }  // namespace otr::prover
 
