@@ -82,6 +82,7 @@ class Options:
     wide_down: bool  # a shift s_d exceeds 30
     inv_t: int
     min_p: int
+    qk_norm: bool
 
     @property
     def third(self):
@@ -117,13 +118,43 @@ def _projection(name, heads, options, trace_rows):
             "r",
             r,
         )
+    n = "n" if options.qk_norm else "y"  # what is rotated
     domain.rounds(
-        lambda c: c("y0") * c("cos") - c("y1") * c("sin"), lambda c: c(name + "0"), "c0", "c", c_
+        lambda c: c(n + "0") * c("cos") - c(n + "1") * c("sin"),
+        lambda c: c(name + "0"),
+        "c0",
+        "c",
+        c_,
     )
     domain.rounds(
-        lambda c: c("y1") * c("cos") + c("y0") * c("sin"), lambda c: c(name + "1"), "c1", "c", c_
+        lambda c: c(n + "1") * c("cos") + c(n + "0") * c("sin"),
+        lambda c: c(name + "1"),
+        "c1",
+        "c",
+        c_,
     )
+    if options.qk_norm:
+        _head_norms(domain, options.limbs[name + ".g"])
     return domain
+
+
+def _head_norms(domain, limbs):
+    """OP-5 in domains q and k."""
+    domain.degree = 4
+    domain.committed += ["n0", "n1", "nh0", "nh1"]
+    for x in "01":
+        domain.remainder("g" + x, limbs)
+    for x in "01":
+        _wide(domain, lambda c, x=x: c("n" + x), "nh" + x, "g")
+        domain.widths("g" + x, "g", limbs)
+    for x in "01":
+        domain.rounds(
+            lambda c, x=x: c("y" + x) * c("gain" + x) * c("R"),
+            lambda c, x=x: c("n" + x),
+            "g" + x,
+            "g",
+            limbs,
+        )
 
 
 def _values(options):
@@ -185,7 +216,7 @@ def _middle(c):
 
 
 def _wide(domain, value, high, group):
-    """The range of a difference whose shift may exceed 30."""
+    """The range of what a shift leaves fewer bits, the greater it is."""
     domain.look(
         W,
         lambda c: (c("lo_" + group), value(c) + c("off_" + group) - 2**19 * c(high)),
@@ -324,13 +355,18 @@ CONTRACTIONS = [
     Contraction("x.dacc", "dtl", [["w_down", "f.h"]], "fl"),
     Contraction("s.acc", "vo", [["w_head", "fin"]], "d"),
 ]
+NORM_CONTRACTIONS = [
+    Contraction("qsq", "htl", [["q.y0", "q.y0"], ["q.y1", "q.y1"]], "ihtl"),
+    Contraction("ksq", "gtl", [["k.y0", "k.y0"], ["k.y1", "k.y1"]], "igtl"),
+]
 
 
 class Circuit:
-    """The domains, and the committed columns in the order of PT-2."""
+    """The domains, the contractions, and the committed columns in the order of PT-2."""
 
     def __init__(self, shape, options):
         self.shape = shape
+        self.contractions = CONTRACTIONS + (NORM_CONTRACTIONS if options.qk_norm else [])
         self.domains = [
             _projection("q", "h", options, False),
             _projection("k", "g", options, True),

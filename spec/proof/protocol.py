@@ -23,10 +23,10 @@ def row_elements(circuit):
     return total
 
 
-def contraction_elements(circuit, contractions):
+def contraction_elements(circuit):
     """How many elements of K the prover sends in 18.5."""
     total = 0
-    for contraction in contractions:
+    for contraction in circuit.contractions:
         total += contraction.degree * circuit.shape.bits(contraction.sums)
         total += len(contraction.committed)
     return total

@@ -6,6 +6,10 @@ from proof.rows import angles, half
 from proof.shape import Column, offset, zeros
 
 
+# PT-2: min(first, second - s) bits are what lookups allow a column of this shift s.
+WIDE = {"x.r": (34, 63), "x.e": (34, 63), "q.g": (24, 64), "k.g": (24, 64)}
+
+
 def _sum_over(shape, name):
     return range(shape.size[name])
 
@@ -47,11 +51,23 @@ def _projection(weights, columns, domain, heads, name):
         columns[f"w_{domain}{x}"] = Column("d" + dims, values)
 
 
+def _head_gains(weights, columns, domain, name):
+    """Elements i + x * D / 2 of the head norm's gain."""
+    halfway = weights.shape.size["i"]
+    layers = list(weights.layers(name + ".gain", 0))
+    for x in (0, 1):
+        part = slice(x * halfway, (x + 1) * halfway)
+        columns[f"{domain}.gain{x}"] = Column("il", [v for gain in layers for v in gain[part]])
+
+
 def _model(model, shape):
     """Weights, scales, biases and gains."""
     weights, out = Weights(model, shape), {}
     _projection(weights, out, "q", "h", "wq")
     _projection(weights, out, "k", "g", "wk")
+    if model.config["qk_norm"]:
+        _head_gains(weights, out, "q", "q_norm")
+        _head_gains(weights, out, "k", "k_norm")
     for name, dims, tensor in (
         ("v.m", "jgl", "wv.scale"),
         ("w_v", "djgl", "wv.weight"),
@@ -122,11 +138,12 @@ def _of_shifts(rows):
         for n in range(rows.limbs[name]):
             widths = [width(s, n) for s in shifts]
             out[f"{domain}.wid_{group}.{n}"] = Column(column.dims, widths)
-        if name in ("x.r", "x.e"):
-            wide = [min(34, 63 - s) for s in shifts]
-            out[f"x.lo_{group}"] = Column(column.dims, [min(19, n) for n in wide])
-            out[f"x.hi_{group}"] = Column(column.dims, [n - min(19, n) for n in wide])
-            out[f"x.off_{group}"] = Column(column.dims, [1 << (n - 1) for n in wide])
+        if name in WIDE:
+            bits, all_ = WIDE[name]
+            wide = [min(bits, all_ - s) for s in shifts]
+            out[f"{domain}.lo_{group}"] = Column(column.dims, [min(19, n) for n in wide])
+            out[f"{domain}.hi_{group}"] = Column(column.dims, [n - min(19, n) for n in wide])
+            out[f"{domain}.off_{group}"] = Column(column.dims, [1 << (n - 1) for n in wide])
     return out
 
 

@@ -16,7 +16,7 @@ GATE_EXPONENT, V_EXPONENT = (0, 15), (-30, 30)
 MAX_M, MAX_X = 2**23, 2**23 + 30
 HEAD_S, HEAD_SHIFT, NORM_SHIFT = (2**37, 2**55), (0, 44), (0, 8)
 MAX_GATE, MAX_V = 32639, 127
-LIMIT = {"q": 38, "v": 55, "w": 55, MAX_GATE: 48, MAX_V: 56}  # PS-5
+LIMIT = {"q": 38, "norm": 57, "v": 55, "w": 55, MAX_GATE: 48, MAX_V: 56}  # PS-5
 O_SHIFT = 36  # a value of 2^34 shifted by more is 0
 
 
@@ -112,8 +112,12 @@ class Rows:
     def __init__(self, model, shape, trace, scalars, ids):
         self.model, self.c, self.shape = model, model.config, shape
         self.trace, self.scalars, self.ids = trace, scalars, ids
-        self.columns = {name: zeros(shape, dims) for name, dims in self.COLUMNS.items()}
-        self.shifts = {name: zeros(shape, dims) for name, dims in self.SHIFTS.items()}
+        columns, shifts = self.COLUMNS, self.SHIFTS
+        if self.c["qk_norm"]:
+            columns = {**columns, "q.R": "htl", "k.R": "gtl"}
+            shifts = {**shifts, "q.g": "htl", "k.g": "gtl"}
+        self.columns = {name: zeros(shape, dims) for name, dims in columns.items()}
+        self.shifts = {name: zeros(shape, dims) for name, dims in shifts.items()}
         self.cells = []  # (column, index, value, whether the value is cut into limbs)
         self.limbs = None
 
@@ -157,6 +161,8 @@ class Rows:
                 self.put_row("x.xin", t, layer, x)
                 self.put_row("x.xout", t, layer, self.trace.residual[layer][t])
                 scalars = self.scalars.positions[layer][t]
+                self._head_norms("q", layer, t, scalars.q_squares)
+                self._head_norms("k", layer, t, scalars.k_squares)
                 self._queries(layer, t, scalars, norm.exponent)
                 self._keys(layer, t, scalars, norm.exponent)
                 self._values(layer, t, scalars, norm.exponent)
@@ -178,6 +184,16 @@ class Rows:
                 limb = value >> (LIMB * n) & ((1 << LIMB) - 1)
                 out.append((f"{column}.{n}", index, limb))
         return out
+
+    def _head_norms(self, name, layer, t, squares):
+        """OP-5; without q/k norms there are no sums."""
+        why = f"head norm of {name} of layer {layer}, position {t}"
+        for head, S in enumerate(squares):
+            within(S, (0, self.shape.size["j"] << 46), f"{why}, sum of squares")
+            k, _, R = reciprocal_root(max(1, S + self.c["eps_qk"]))
+            shift = self.exponent(f"layers.{layer}.{name}_norm") + 46 - k - self.c["qk_frac_bits"]
+            self.shift(f"{name}.g", (head, t, layer), shift, LIMIT["norm"], why)
+            self.put(f"{name}.R", (head, t, layer), R)
 
     def _queries(self, layer, t, scalars, f_a):
         F_q, D = self.c["qk_frac_bits"], self.shape.size["j"]

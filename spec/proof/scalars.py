@@ -35,7 +35,9 @@ class Position:
     """The scalars of one layer and position."""
 
     q: list
+    q_squares: list  # of OP-5; empty without q/k norms
     k: list
+    k_squares: list
     v: list
     tiles: list  # for each head a list
     S: list
@@ -74,7 +76,9 @@ def _tile(reader):
 def _position(reader, shape, t):
     heads, groups = range(shape.size["h"]), range(shape.size["g"])
     q = [_record(reader) for _ in heads]
+    q_squares = [reader.number(8) for _ in heads if shape.qk_norm]
     k = [_record(reader) for _ in groups]
+    k_squares = [reader.number(8) for _ in groups if shape.qk_norm]
     v = [_record(reader) for _ in groups]
     tiles, sums, shifts = [], [], []
     for _ in heads:
@@ -83,7 +87,9 @@ def _position(reader, shape, t):
         shifts.append(_record(reader))
     o, norm, squares = _record(reader), _record(reader), reader.number(8)
     rest = [_record(reader) for _ in range(3)]
-    return Position(q, k, v, tiles, sums, shifts, o, norm, squares, *rest)
+    return Position(
+        q, q_squares, k, k_squares, v, tiles, sums, shifts, o, norm, squares, *rest
+    )
 
 
 def read_scalars(data, shape):

@@ -12,6 +12,7 @@ class Shape:
     def __init__(self, config, n_prompt, n_out):
         positions = n_prompt + n_out - 1
         self.n_prompt, self.n_out, self.window = n_prompt, n_out, config["window"]
+        self.qk_norm = config["qk_norm"]
         self.heads_of_group = config["heads"] // config["kv_heads"]
         self.size = {
             "i": config["head_dim"] // 2,

@@ -7,13 +7,13 @@ from oracle.encoding import integer, require
 from oracle.tables import spec_hash
 from proof import gkr, soundness
 from proof.choice import Choice, check_request
-from proof.circuit import CONTRACTIONS, Circuit, Options
+from proof.circuit import Circuit, Options
 from proof.layout import Layout
 from proof.mle import count
 from proof.opening import HASH, commitment, opening_elements, places_bytes, verify_opening
 from proof.protocol import Verifier, blocks, contraction_elements, row_elements
 from proof.public import public_columns
-from proof.rows import Rows, invalid
+from proof.rows import Rows
 from proof.scalars import read_scalars, read_trace, trace_root
 from proof.shape import Column, Shape
 from proof.transcript import Channel, Reader, Transcript
@@ -78,6 +78,7 @@ def _options(rows, choice):
         wide["x.e"],
         sampling.inv_t,
         sampling.min_p,
+        rows.c["qk_norm"],
     )
 
 
@@ -87,6 +88,8 @@ def _scalar_columns(rows):
     return {
         "hsum": Column("htl", [S for p in positions for S in p.S]),
         "ssq": Column("tl", [p.squares for p in positions]),
+        "qsq": Column("htl", [S for p in positions for S in p.q_squares]),
+        "ksq": Column("gtl", [S for p in positions for S in p.k_squares]),
     }
 
 
@@ -94,7 +97,7 @@ def _argument_length(circuit, layout):
     """PS-8: all sizes follow from the receipt, the model and the scalars."""
     _, nu = gkr.places(blocks(circuit))
     elements = gkr.fraction_elements(nu) + row_elements(circuit)
-    elements += contraction_elements(circuit, CONTRACTIONS) + opening_elements(layout)
+    elements += contraction_elements(circuit) + opening_elements(layout)
     return 2 * HASH + 8 + 16 * elements + 8 + places_bytes(layout)
 
 
@@ -116,7 +119,6 @@ def _prepare(proof, model):
     receipt.check_with_model(r, model)
     request, claim = receipt.request_of(r), r["claim"]
     check_request(request)
-    invalid(not model.config["qk_norm"], "a model with q/k norms has no proof (PT-3)")
     counts = claim["prompt_count"], claim["out_count"]
     shape, ids = Shape(model.config, *counts), r["prompt_ids"] + r["output_ids"]
     small = all(count(shape.sizes(dims)) <= MAX_COLUMN for dims in BOXES)
@@ -144,7 +146,7 @@ def verify(data, model):
     """PS-7: accepts by returning what was proved in a few words, refuses by Reject."""
     proof = read_proof(data)
     p = _prepare(proof, model)
-    soundness.check(p.circuit, CONTRACTIONS, p.layout, len(p.cells))
+    soundness.check(p.circuit, p.layout, len(p.cells))
     expected = _argument_length(p.circuit, p.layout)
     require(
         len(proof.argument) == expected,
@@ -159,7 +161,7 @@ def verify(data, model):
     verifier = Verifier(channel, p.circuit, p.public)
     for domain, found in zip(p.circuit.domains, verifier.lookups()):
         verifier.domain(domain, *found)
-    for contraction in CONTRACTIONS:
+    for contraction in p.circuit.contractions:
         verifier.contraction(contraction)
     verify_opening(channel, p.layout, roots, verifier.claims, p.cells)
     return {

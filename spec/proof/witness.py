@@ -10,7 +10,7 @@ from oracle import machine, ops
 from oracle.arith import rsh
 from oracle.encoding import integer
 from oracle.tables import entry
-from proof.circuit import CONTRACTIONS, LIMB, Circuit
+from proof.circuit import LIMB, Circuit
 from proof.choice import Choice
 from proof.gkr import exp_column
 from proof.public import public_columns
@@ -85,10 +85,12 @@ class Run:
             self.c["qk_frac_bits"],
         )
         out, steps = b"", self.e.machine.steps
-        for y, exponents, bound in ((11, 23, ops.q_bound(D)), (13, 27, ops.K_BOUND)):
+        for y, n, exponents, bound in ((11, 17, 23, ops.q_bound(D)), (13, 19, 27, ops.K_BOUND)):
             for head, f in enumerate(m[exponents]):
-                r = ops.rotate(m[y][head * D : head * D + D], t, steps)
+                r = ops.rotate(m[n if n in m else y][head * D : head * D + D], t, steps)
                 out += _row_record(f, r, [F_q + 15] * D, F_q, bound)
+            for head in range(len(m[exponents]) if n in m else 0):
+                out += integer("u64", sum(v * v for v in m[y][head * D : head * D + D]))
         for g, f in enumerate(m[31]):
             base = layer.wv.e + m[8][0] if 8 in m else None
             out += _row_record(f, m[15][g * D : g * D + D], [base] * D, 30, 127)
@@ -165,7 +167,7 @@ class Witness:
                 self.values[f"{domain.name}.{name}"] = zeros(self.shape, domain.dims)
         self._micro()
         self._attention()
-        for contraction in CONTRACTIONS:
+        for contraction in self.circuit.contractions:
             if "." in contraction.target:
                 self._contract(contraction)
         for domain in self.circuit.domains:
@@ -195,8 +197,9 @@ class Witness:
         D, half_ = self.shape.size["j"], self.shape.size["i"]
         for l, t in product(range(self.shape.size["l"]), range(self.shape.size["t"])):
             m, at = self.run.micro[t, l], {"l": l, "t": t}
-            for name, number in (("q.y", 11), ("q.q", 24), ("k.y", 13)):
-                for n, v in enumerate(m[number]):
+            numbers = (("q.y", 11), ("q.n", 17), ("q.q", 24), ("k.y", 13), ("k.n", 19))
+            for name, number in numbers:
+                for n, v in enumerate(m.get(number, [])):
                     head, n = divmod(n, D)
                     place = {**at, "h": head, "g": head, "i": n % half_}
                     self.put(f"{name}{n // half_}", place, v)
@@ -275,6 +278,8 @@ class Witness:
         """yh, xh and the like: what is above 19 bits of the neighbouring lookup."""
         for x in "01" if domain.name in "qk" else "":
             self.put(f"{domain.name}.yh{x}", at, (c("y" + x) + 2**23) >> LIMB)
+            if self.shape.qk_norm:
+                self.put(f"{domain.name}.nh{x}", at, (c("n" + x) + c("off_g")) >> LIMB)
         if domain.name == "x":
             middle = c("x") * c("pow_n") + c("xr")
             self.put("x.xh", at, (c("x") + 2**23) >> LIMB)
