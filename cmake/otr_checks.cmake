@@ -18,6 +18,9 @@ otr_check(format ./run fmt --check)
 if(EXISTS ${PROJECT_SOURCE_DIR}/spec/oracle.py)
   otr_check(oracle python3 spec/oracle.py --check)
 endif()
+if(EXISTS ${PROJECT_SOURCE_DIR}/spec/proof_verifier.py)
+  otr_check(proof_verifier python3 spec/proof_verifier.py --selftest)
+endif()
 
 # Transcripts: tests/<name>.sh plays a command line session with the program given as $1.
 file(GLOB transcripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/*.sh)
