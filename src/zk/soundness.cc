@@ -35,8 +35,7 @@ SoundnessTerms soundness_terms(const Circuit& circuit, const Layout& layout,
     eval_claims += domain.committed.size();
   }
   for (const Contraction& contraction : circuit.contractions) {
-    terms.contractions +=
-        variables_of(circuit, contraction.sum) * degree_of(circuit, contraction);
+    terms.contractions += variables_of(circuit, contraction.sum) * degree_of(circuit, contraction);
     if (contraction.scalars) {
       terms.contractions += variables_of(circuit, circuit.columns[contraction.output].dims);
     }
