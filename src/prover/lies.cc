@@ -154,31 +154,6 @@ std::optional<Lie> hide_query(const Scene& scene, const std::string& constraint,
   return {};
 }
 
-// Numbers that are not all 0 and by which the rows of `matrix` sum to 0.
-std::vector<Felt> null_vector(std::vector<std::vector<Felt>> matrix) {
-  // Rows carry the combination that made them.
-  const std::size_t n = matrix.size();
-  const std::size_t width = matrix[0].size();
-  for (std::size_t i = 0; i < n; ++i) {
-    matrix[i].resize(width + n);
-    matrix[i][width + i] = {1};
-  }
-  std::size_t done = 0;
-  for (std::size_t column = 0; column < width; ++column) {
-    std::size_t pivot = done;
-    while (pivot < n && matrix[pivot][column].v == 0) ++pivot;
-    if (pivot == n) continue;
-    std::swap(matrix[pivot], matrix[done]);
-    for (std::size_t i = done + 1; i < n; ++i) {
-      const Felt factor = matrix[i][column] * zk::inverse(matrix[done][column]);
-      for (std::size_t j = 0; j < width + n; ++j) matrix[i][j] -= factor * matrix[done][j];
-    }
-    ++done;
-  }
-  if (done == n) return {};
-  return {matrix[done].begin() + static_cast<std::ptrdiff_t>(width), matrix[done].end()};
-}
-
 // Weights of keys that are not those of their distances, but sum alike.
 std::optional<Lie> trade_weights(const Scene& scene, const std::string& constraint, bool values) {
   const machine::Shape& shape = scene.model().shape;
@@ -441,6 +416,30 @@ std::optional<Lie> miscount(const Scene& scene, const std::string& constraint) {
 void set_bits(std::vector<int>& list) { std::ranges::fill(list, 8); }
 
 }  // namespace
+
+std::vector<Felt> null_vector(std::vector<std::vector<Felt>> matrix) {
+  // Rows carry the combination that made them.
+  const std::size_t n = matrix.size();
+  const std::size_t width = matrix[0].size();
+  for (std::size_t i = 0; i < n; ++i) {
+    matrix[i].resize(width + n);
+    matrix[i][width + i] = {1};
+  }
+  std::size_t done = 0;
+  for (std::size_t column = 0; column < width; ++column) {
+    std::size_t pivot = done;
+    while (pivot < n && matrix[pivot][column].v == 0) ++pivot;
+    if (pivot == n) continue;
+    std::swap(matrix[pivot], matrix[done]);
+    for (std::size_t i = done + 1; i < n; ++i) {
+      const Felt factor = matrix[i][column] * zk::inverse(matrix[done][column]);
+      for (std::size_t j = 0; j < width + n; ++j) matrix[i][j] -= factor * matrix[done][j];
+    }
+    ++done;
+  }
+  if (done == n) return {};
+  return {matrix[done].begin() + static_cast<std::ptrdiff_t>(width), matrix[done].end()};
+}
 
 std::optional<Lie> find_lie(const Scene& scene, const std::string& constraint) {
   if (!scene.constraints().contains(constraint)) return {};

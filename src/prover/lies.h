@@ -14,6 +14,10 @@ namespace otr::prover {
 // is found among those that this file knows to try.
 [[nodiscard]] std::optional<Lie> find_lie(const Scene& scene, const std::string& constraint);
 
+// Numbers that are not all 0 and by which the rows of the matrix sum to 0; empty where there are
+// none.
+[[nodiscard]] std::vector<zk::Felt> null_vector(std::vector<std::vector<zk::Felt>> matrix);
+
 // Passes that together have such a lie for every constraint.
 [[nodiscard]] const std::vector<Play>& plays();
 
