@@ -19,6 +19,10 @@ using Prompt = std::vector<std::uint32_t>;
 
 // The shifts that were met, by the names of SPEC PT-2, and how many models were refused.
 struct Tally {
+  bool met(const char* name, std::initializer_list<int> list) const {
+    return std::ranges::all_of(list, [&](int s) { return shifts.at(name).contains(s); });
+  }
+
   std::map<std::string, std::set<int>> shifts;
   int answered = 0, out_of_range = 0, wide = 0;
 
@@ -113,6 +117,15 @@ TEST(CompleteSweep, EveryExponentOfEveryMatrix) {
     }
   }
   tally.print();
+  // The borders of limbs (19, 38), of yh and zh (30) and of their ranges (29, 44, 55).
+  for (const char* name : {"s_w", "s_d"}) {
+    EXPECT_TRUE(tally.met(name, {2, 18, 19, 20, 29, 30, 31, 37, 38, 39, 44, 45, 54, 55})) << name;
+  }
+  for (const char* name : {"s_q", "s_k", "s_g", "s_h", "s_l"}) {
+    EXPECT_TRUE(tally.met(name, {0, 1, 18, 19, 20, 30})) << name;
+  }
+  EXPECT_TRUE(tally.met("s_o", {19, 20, 36}));
+  EXPECT_TRUE(tally.met("s_v", {0, 18, 20, 26}));
 }
 
 TEST(CompleteSweep, EveryExponentOfEveryGain) {
@@ -133,6 +146,9 @@ TEST(CompleteSweep, EveryExponentOfEveryGain) {
     }
   }
   tally.print();
+  for (const char* name : {"s_q", "s_k", "s_g"}) EXPECT_TRUE(tally.met(name, {19, 20, 38})) << name;
+  EXPECT_TRUE(tally.met("s_l", {19, 20, 36, 37}));
+  EXPECT_TRUE(tally.met("s_m", {19, 20, 38, 39}));
 }
 
 // Random models: sizes, exponents and magnitudes of all tensors.
@@ -247,7 +263,7 @@ machine::Sampling Draw::sampling() {
 
 TEST(CompleteSweep, RandomModels) {
   Tally tally;
-  const int wanted = exhaustive() ? 6000 : 120;
+  const int wanted = exhaustive() ? 60000 : 1000;
   Draw draw(1);
   for (int i = 0; tally.answered < wanted && i < 40 * wanted && !HasFailure(); ++i) {
     SCOPED_TRACE(i);
@@ -259,10 +275,15 @@ TEST(CompleteSweep, RandomModels) {
     }
     const auto outputs = static_cast<std::uint32_t>(draw.between(1, 6));
     const machine::Sampling sampling = draw.sampling();
-    try_model(model, prompt, outputs, sampling, tally, exhaustive() && tally.answered % 20 == 0);
+    try_model(model, prompt, outputs, sampling, tally, exhaustive() && tally.answered % 500 == 0);
   }
   tally.print();
   EXPECT_EQ(tally.answered, wanted);
+  EXPECT_GT(tally.wide, 2);
+  for (const char* name : {"s_qn", "s_kn"}) EXPECT_TRUE(tally.met(name, {19, 20, 38, 39})) << name;
+  EXPECT_TRUE(tally.met("s_n", {0, 1, 2, 3, 4, 5, 6, 7, 8}));
+  EXPECT_TRUE(tally.met("s_r", {15, 18, 19, 20, 23, 24}));
+  EXPECT_TRUE(tally.met("s_o", {35, 36}));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <cstdlib>
 
 #include "engine/generate.h"
+#include "engine/pool.h"
 #include "prover/check.h"
 #include "prover/contraction_check.h"
 #include "prover/pass.h"
@@ -19,6 +20,12 @@ namespace {
 using trace::TraceBuilder;
 
 bool never() { return false; }
+
+// Most models are so small that threads would wait for each other most of the time.
+engine::Pool& one_thread() {
+  static engine::Pool pool(1);
+  return pool;
+}
 
 // Whether a trace holds the rows of the witness and nothing else.
 bool same_rows(const TraceBuilder& trace, const zk::TraceRows& rows) {
@@ -42,7 +49,7 @@ std::optional<std::vector<std::uint32_t>> run_engine(const machine::Model& model
                                                      const engine::Job& job, std::uint32_t outputs,
                                                      TraceBuilder& again) {
   TraceBuilder trace(model.shape, TraceBuilder::Keep::kTops);
-  engine::Forward forward(model, 2);
+  engine::Forward forward(model, 1);
   const auto output = engine::generate(
       forward, model, job, trace,
       [&, n = std::uint32_t{0}](std::uint32_t id) mutable {
@@ -72,7 +79,7 @@ std::optional<Honest> Honest::answer(const HandModel& model, std::vector<std::ui
   auto output = run_engine(it.model(), {it.prompt, sampling, it.noise}, outputs, trace);
   if (!output) return std::nullopt;
   it.output = *std::move(output);
-  auto witness = make_witness(it.model(), sampling, it.noise, it.prompt, it.output, honest_pool());
+  auto witness = make_witness(it.model(), sampling, it.noise, it.prompt, it.output, one_thread());
   EXPECT_TRUE(witness) << witness.error().message;
   if (!witness) return std::nullopt;
   it.witness = *std::move(witness);
@@ -102,7 +109,7 @@ std::vector<std::int64_t> Honest::cells(std::string_view column) const {
 }
 
 std::string Honest::wrong(bool contractions) const {
-  Status status = check_witness(model(), publics, witness, honest_pool());
+  Status status = check_witness(model(), publics, witness, one_thread());
   if (status && contractions) status = check_contractions(model(), publics, witness);
   return status ? "" : status.error().message;
 }
@@ -110,7 +117,8 @@ std::string Honest::wrong(bool contractions) const {
 std::string Honest::prove() {
   const zk::Statement statement{.n_prompt = static_cast<std::uint32_t>(prompt.size()),
                                 .n_out = static_cast<std::uint32_t>(output.size())};
-  const auto proof = prove_pass(statement, job(), std::move(witness), honest_pool(), {});
+  engine::Pool pool(2);
+  const auto proof = prove_pass(statement, job(), std::move(witness), pool, {});
   if (!proof) return "no proof: " + proof.error().message;
   const Status verified = zk::verify_pass(statement, job(), proof->parts());
   return verified ? "" : "not verified: " + verified.error().message;
@@ -126,11 +134,6 @@ std::optional<Honest> complete(const HandModel& model, const std::vector<std::ui
 
 void prove(Honest& honest, Proof when) {
   if (when == Proof::kAlways || exhaustive()) EXPECT_EQ(honest.prove(), "");
-}
-
-engine::Pool& honest_pool() {
-  static engine::Pool pool(2);
-  return pool;
 }
 
 bool exhaustive() { return std::getenv("OTR_EXHAUSTIVE") != nullptr; }

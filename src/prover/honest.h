@@ -9,7 +9,6 @@
 #include <string_view>
 #include <vector>
 
-#include "engine/pool.h"
 #include "machine/program.h"
 #include "model/artifact.h"
 #include "prover/hand_model.h"
@@ -64,8 +63,6 @@ std::optional<Honest> complete(const HandModel& model, const std::vector<std::ui
 enum class Proof { kAlways, kExhaustive };
 void prove(Honest& honest, Proof when);
 
-// The pool of all these tests.
-engine::Pool& honest_pool();
 bool exhaustive();
 
 }  // namespace otr::prover
