@@ -5,6 +5,7 @@ proof's leaves is too much for plain Python, so it runs on small fractions; ever
 it does in a proof, on a tiny model.
 """
 
+import copy
 import random
 import time
 
@@ -18,6 +19,7 @@ from proof.mle import bits_of, count, cut, eq_index, eq_list, extension
 from proof.opening import verify_opening
 from proof.protocol import Verifier
 from proof.selftest_statement import test_statement
+from proof.shape import Column
 from proof.statement import read_proof
 from proof.transcript import Channel, Reader, Transcript
 from proof.witness import Run, Witness
@@ -292,6 +294,16 @@ def _spread(shape, dims, own, values):
     return out
 
 
+def _with_another_sum(verifier, contraction):
+    """PE-1 where one of the sums in clear is not what the columns make of it."""
+    other, channel = copy.copy(verifier), verifier.channel
+    other.channel = Channel(copy.copy(channel.transcript), copy.copy(channel.reader))
+    sums = verifier.public[contraction.target]
+    wrong = Column(sums.dims, sums.values[:-1] + [sums.values[-1] + 1])
+    other.public, other.claims = {**verifier.public, contraction.target: wrong}, []
+    other.contraction(contraction)
+
+
 def check_protocol(witness):
     """PR-2 and PE-1 of all domains and contractions, at random points; the claims are true."""
     speaker, totals = provers.Speaker(Transcript(b"test")), []
@@ -318,6 +330,8 @@ def check_protocol(witness):
         start = len(speaker.data)
         prove_contraction(speaker, witness, contraction, point)
         replay.channel.reader = Reader(speaker.data[start:], "the argument")
+        if contraction.target not in replay.virtual:
+            assert refused(lambda: _with_another_sum(replay, contraction)), contraction.target
         replay.contraction(contraction)
         replay.channel.reader.end()
     by_number = {n: name for name, n in witness.circuit.number.items()}

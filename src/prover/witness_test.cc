@@ -58,7 +58,7 @@ struct Case {
   void (*edit)(model::ArtifactContents&) = [](model::ArtifactContents&) {};
 };
 
-std::vector<Case> cases() {
+std::vector<Case> cases_without_head_norms() {
   return {
       {.name = "greedy", .artifact = {.seed = 1}, .sampling = {}},
       {.name = "one position", .artifact = {.seed = 2}, .sampling = {}, .prompt = 1, .output = 1},
@@ -107,6 +107,11 @@ std::vector<Case> cases() {
              set_exponent(config, ".w_down", 33);
              std::ranges::fill(config.act_bits.down, 8);
            }},
+  };
+}
+
+std::vector<Case> cases_with_head_norms() {
+  return {
       {.name = "head norms", .artifact = {.seed = 11, .qk_norm = true}, .sampling = {}},
       {.name = "head norms and biases, sampled",
        .artifact = {.seed = 12, .biases = true, .qk_norm = true, .layers = 3},
@@ -147,6 +152,12 @@ std::vector<Case> cases() {
              set_values<std::int32_t>(contents, "q_norm.gain", {1 - (1 << 23), 1});
            }},
   };
+}
+
+std::vector<Case> cases() {
+  std::vector<Case> list = cases_without_head_norms();
+  for (const Case& c : cases_with_head_norms()) list.push_back(c);
+  return list;
 }
 
 model::Artifact make_artifact(const Case& c) {
