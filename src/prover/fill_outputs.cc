@@ -39,11 +39,13 @@ class OutputFiller {
       r_.put(cell, integer_of(acc_[cell]) * job_.model.head.scale[v], line.s_l, y);
       high_[cell] = static_cast<std::uint64_t>(y + (std::int64_t{1} << (bits - 1))) >> kLimbBits;
     }
+    const std::vector<zk::Penalty> penalties = zk::penalties_at(job_, o);
+    auto penalty = penalties.begin();
     std::array<std::uint32_t, 8> words{};
     for (std::uint32_t v = 0; v < vocabulary; ++v) {
       const std::size_t cell = o * vocabulary + v;
-      const std::int64_t distance = w_.scalars.outputs[o].l_max - integer_of(y_[cell]) +
-                                    (line.penalties.empty() ? 0 : line.penalties[v]);
+      std::int64_t distance = w_.scalars.outputs[o].l_max - integer_of(y_[cell]);
+      if (penalty != penalties.end() && penalty->id == v) distance += (penalty++)->value;
       const bool before = v < job_.output[o];
       if (!w_.options.sampled) {
         distance_[cell] = zk::felt((distance - before) >> kLimbBits).v;

@@ -2,21 +2,9 @@
 #include <atomic>
 
 #include "prover/pass.h"
+#include "zk/row_lines.h"
 
 namespace otr::prover {
-namespace {
-
-// SAMP-1: adds to the penalty of each id what output `o` of the job has on it.
-void add_penalties(const zk::Job& job, std::size_t o, std::span<std::int64_t> logits) {
-  const std::size_t first = o > machine::kPenaltyWindow ? o - machine::kPenaltyWindow : 0;
-  std::vector<bool> seen(logits.size());
-  for (const std::uint32_t id : job.output.subspan(first, o - first)) {
-    logits[id] -= (seen[id] ? 0 : job.sampling.presence) + job.sampling.frequency;
-    seen[id] = true;
-  }
-}
-
-}  // namespace
 
 Status run_outputs(Pass& pass) {
   const machine::Model& model = pass.job.model;
@@ -46,7 +34,7 @@ Status run_outputs(Pass& pass) {
   for (std::size_t o = 0; o < pass.outputs; ++o) {
     const std::uint64_t* cells = y.data() + o * logits.size();
     std::ranges::transform(cells, cells + logits.size(), logits.begin(), integer_of);
-    add_penalties(pass.job, o, logits);
+    for (const zk::Penalty& p : zk::penalties_at(pass.job, o)) logits[p.id] -= p.value;
     const auto greatest = std::ranges::max_element(logits);  // the first, so the lowest id
     const auto named = static_cast<std::uint32_t>(greatest - logits.begin());
     pass.scalars.outputs[o] = {*greatest, named,

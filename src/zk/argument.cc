@@ -11,7 +11,6 @@ std::unexpected<Error> malformed(std::string message) {
   return fail(ErrorKind::kReject, std::move(message), "MALFORMED");
 }
 
-// Calls f on every Reduction-like list of elements in the order of SPEC PS-8.
 class Writer {
  public:
   void hash(const Hash& h) { append(bytes, h); }

@@ -12,7 +12,7 @@ namespace otr::zk {
 namespace {
 
 constexpr int kLeastBits = 8;
-constexpr std::uint64_t kMostRows = 512;  // one leaf holds a place of all rows
+constexpr int kMostRowBits = 9;  // one leaf, of at most 512 cells, holds a place of all rows
 
 // The cells of a column, or more than kMaxCells without saying how many; 0 where a dimension is.
 std::uint64_t product_of(const ColumnShape& column) {
@@ -91,8 +91,7 @@ Layout::Layout(std::span<const ColumnShape> columns) : columns_(columns.begin(),
   pieces_ = std::move(sorted);
 
   const int n = std::max(kLeastBits, bits_of(cells_));  // SPEC PC-2
-  kappa_ = n - std::min(9, std::max(1, (n - 6) / 2));
-  while ((cells_ - 1) >> kappa_ >= kMostRows) ++kappa_;
+  kappa_ = n - std::min(kMostRowBits, std::max(1, (n - 6) / 2));
   rows_ = ((cells_ - 1) >> kappa_) + 1;
 }
 

@@ -55,8 +55,7 @@ struct RowLine {
 struct OutputLine {
   NormRow final_row;
   int s_l = 0;
-  std::vector<std::int64_t> penalties;  // by id; empty where there are none
-  std::int64_t best = 0;                // the token's noise less its distance; sampled only
+  std::int64_t best = 0;  // the token's noise less its distance; sampled only
 };
 
 struct Lines {
@@ -70,6 +69,15 @@ CircuitOptions options_of(const Job& job, const Lines& lines, int gap);
 
 Result<Lines> derive_lines(const Job& job, const TraceRows& rows, const Scalars& scalars);
 Status derive_outputs(const Job& job, const TraceRows& rows, const Scalars& scalars, Lines& lines);
+
+// SAMP-1 of output o as numbers to subtract from the logits of single ids, which ascend; those of
+// all others are 0. Made where it is used: a number for each id of each output would be more than
+// the file of a proof, before its size is known to be right.
+struct Penalty {
+  std::uint32_t id = 0;
+  std::int64_t value = 0;
+};
+std::vector<Penalty> penalties_at(const Job& job, std::size_t o);
 
 // noise_j of SAMP-8 for the token after position t.
 std::int64_t noise_value(const Job& job, std::uint32_t t, std::uint32_t id);

@@ -7,23 +7,6 @@
 namespace otr::zk {
 namespace {
 
-// SAMP-1 as numbers to subtract, by id; empty where the request has no penalties. Output o is
-// chosen at position n_prompt - 1 + o, before which the outputs below o stand.
-std::vector<std::int64_t> penalties_at(const Job& job, std::size_t o) {
-  const machine::Sampling& s = job.sampling;
-  if (s.presence == 0 && s.frequency == 0) return {};
-  std::vector<std::int64_t> list(job.model.shape.vocabulary);
-  const std::size_t first = o > machine::kPenaltyWindow ? o - machine::kPenaltyWindow : 0;
-  const auto recent = job.output.subspan(first, o - first);
-  std::vector<std::uint32_t> seen(recent.begin(), recent.end());
-  std::ranges::sort(seen);
-  for (std::size_t i = 0; i < seen.size(); ++i) {
-    if (i == 0 || seen[i] != seen[i - 1]) list[seen[i]] += s.presence;
-    list[seen[i]] += s.frequency;
-  }
-  return list;
-}
-
 // Θ: one more than the greatest distance that min_p keeps. Masses never rise with the distance.
 std::int64_t threshold_of(const machine::Sampling& sampling) {
   const std::int64_t least = std::int64_t{sampling.min_p} << 28;
@@ -34,7 +17,28 @@ std::int64_t threshold_of(const machine::Sampling& sampling) {
   return kept + 1;
 }
 
+std::int64_t penalty_of(std::span<const Penalty> penalties, std::uint32_t id) {
+  const auto at = std::ranges::lower_bound(penalties, id, {}, &Penalty::id);
+  return at != penalties.end() && at->id == id ? at->value : 0;
+}
+
 }  // namespace
+
+// Output o is chosen at position n_prompt - 1 + o, before which the outputs below o stand.
+std::vector<Penalty> penalties_at(const Job& job, std::size_t o) {
+  const machine::Sampling& s = job.sampling;
+  if (s.presence == 0 && s.frequency == 0) return {};
+  const std::size_t first = o > machine::kPenaltyWindow ? o - machine::kPenaltyWindow : 0;
+  const auto recent = job.output.subspan(first, o - first);
+  std::vector<std::uint32_t> ids(recent.begin(), recent.end());
+  std::ranges::sort(ids);
+  std::vector<Penalty> list;
+  for (const std::uint32_t id : ids) {
+    if (list.empty() || list.back().id != id) list.push_back({id, s.presence});
+    list.back().value += s.frequency;
+  }
+  return list;
+}
 
 std::int64_t mass_of(std::int64_t delta) {
   const auto octaves = static_cast<int>(delta >> 16);
@@ -64,15 +68,12 @@ Status derive_outputs(const Job& job, const TraceRows& rows, const Scalars& scal
                               job.model.final_norm, shape.eps, job.model.head_bound);
     line.s_l = job.model.head.exponent + line.final_row.exponent - 16;
     if (line.s_l < 0 || line.s_l > 37) return refuse("the shift of the logits is outside 0 … 37");
-    line.penalties = penalties_at(job, o);
-    const auto penalty = [&](std::uint32_t id) {
-      return line.penalties.empty() ? 0 : line.penalties[id];
-    };
+    const std::vector<Penalty> penalties = penalties_at(job, o);
     const std::uint32_t token = job.output[o];
-    if (s.named >= shape.vocabulary || s.l_max != s.named_logit - penalty(s.named)) {
+    if (s.named >= shape.vocabulary || s.l_max != s.named_logit - penalty_of(penalties, s.named)) {
       return refuse("the named logit is not the greatest");
     }
-    const std::int64_t gap = s.l_max - (s.token_logit - penalty(token));
+    const std::int64_t gap = s.l_max - (s.token_logit - penalty_of(penalties, token));
     if (sampling.greedy() ? gap != 0 : gap < 0) return refuse("the token is not the best");
     if (!sampling.greedy()) {
       const std::int64_t delta = machine::distance(gap, sampling.inv_t);

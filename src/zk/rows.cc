@@ -140,7 +140,7 @@ void Filler::rotated(const std::string& name, bool is_q) {
         [&](I l, I h, I i) { return std::int64_t{matrix(l).scale[element(h, i)]}; });
     set(name + ".b" + suffix,
         [&](I l, I h, I i) { return std::int64_t{matrix(l).bias[element(h, i)]}; });
-    set("k.k" + suffix, [&](I l, I t, I g, I i) { return k_at(l, g, t, x * half + i); });
+    if (!is_q) set("k.k" + suffix, [&](I l, I t, I g, I i) { return k_at(l, g, t, x * half + i); });
   }
   std::vector<machine::Angle> angles;
   for (I t = 0; t < n_; ++t) {
@@ -283,7 +283,12 @@ void Filler::choices() {
   set("s.hi", [&](I o) { return std::int64_t{bits(o) - 19}; });
   set("s.m", [&](I v) { return std::int64_t{job_.model.head.scale[v]}; });
   set("s.lmax", [&](I o) { return scalars_.outputs[o].l_max; });
-  set("s.pen", [&](I o, I v) { return lines_.outputs[o].penalties[v]; });
+  std::vector<Penalty> penalties;
+  auto penalty = penalties.cbegin();
+  set("s.pen", [&](I o, I v) {
+    if (v == 0) penalties = penalties_at(job_, o), penalty = penalties.cbegin();
+    return penalty != penalties.cend() && penalty->id == v ? (penalty++)->value : 0;
+  });
   set("s.lt", [&](I o, I v) { return std::int64_t{v < token(o)}; });
   set("s.theta", [&](I) { return lines_.theta; });
   std::array<std::uint32_t, 8> words{};
