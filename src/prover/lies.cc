@@ -41,8 +41,7 @@ const zk::Domain& domain_of(const zk::Circuit& circuit, const std::string& const
 }
 
 // Committed columns that the constraint names.
-std::vector<zk::ColumnId> columns_of(const zk::Circuit& circuit, const zk::Domain& domain,
-                                     const std::string& constraint) {
+std::vector<zk::ColumnId> columns_of(const zk::Domain& domain, const std::string& constraint) {
   std::vector<zk::ColumnId> list;
   const auto add = [&](const zk::Expression& expression) {
     for (const zk::Term& term : expression) {
@@ -58,7 +57,6 @@ std::vector<zk::ColumnId> columns_of(const zk::Circuit& circuit, const zk::Domai
   for (const zk::Zero& zero : domain.zeros) {
     if ("zero " + zero.name == constraint) add(zero.value);
   }
-  static_cast<void>(circuit);
   return list;
 }
 
@@ -90,7 +88,7 @@ std::optional<Lie> change_cells(const Scene& scene, const std::string& constrain
     deltas.push_back(-inverse_power(s));
   }
   for (const std::uint64_t cell : cells_of_domain(lie, domain, 8)) {
-    for (const zk::ColumnId id : columns_of(circuit, domain, constraint)) {
+    for (const zk::ColumnId id : columns_of(domain, constraint)) {
       const std::string& name = circuit.columns[id].name;
       for (const Felt delta : deltas) {
         lie.add(name, cell, delta);
@@ -132,10 +130,9 @@ std::optional<Lie> hide_query(const Scene& scene, const std::string& constraint,
       for (const std::int64_t sign : {-1, 1}) {
         Lie lie = scene.truth();
         const std::size_t at = (l * positions * shape.heads + h) * half;
-        const std::uint64_t power = lie.column("q.q0").empty()
-                                        ? 1
-                                        : lie.publics.columns[lie.publics.circuit.find("q.pow_r")]
-                                                             [l * positions * shape.heads + h];
+        const std::uint64_t power =
+            lie.publics
+                .columns[lie.publics.circuit.find("q.pow_r")][l * positions * shape.heads + h];
         const auto& k = lie.witness.rows.k[l * shape.kv_heads + shape.kv_head_of(h)];
         for (std::size_t i = 0; i < 2; ++i) {
           const Felt pay =
@@ -413,8 +410,6 @@ std::optional<Lie> miscount(const Scene& scene, const std::string& constraint) {
   return {};
 }
 
-void set_bits(std::vector<int>& list) { std::ranges::fill(list, 8); }
-
 }  // namespace
 
 std::vector<Felt> null_vector(std::vector<std::vector<Felt>> matrix) {
@@ -460,65 +455,6 @@ std::optional<Lie> find_lie(const Scene& scene, const std::string& constraint) {
   if (constraint == "lookup x.xr") return borrow(scene, constraint);
   if (constraint == "lookup f.g") return bend(scene, constraint);
   return {};
-}
-
-const std::vector<Play>& plays() {
-  static const std::vector<Play> list = {
-      {.name = "sampled",
-       .artifact = {.seed = 3, .tied = false, .biases = true, .layers = 1},
-       .sampling = {.inv_t = 94548, .min_p = 3000, .presence = 70000, .frequency = -30000},
-       .prompt = 7},
-      {.name = "great inv_t", .artifact = {.seed = 5, .layers = 1}, .sampling = {.inv_t = 1 << 24}},
-      {.name = "greedy", .artifact = {.seed = 1, .layers = 1}, .sampling = {}, .prompt = 12},
-      {.name = "great numbers",
-       .artifact = {.seed = 9, .biases = true},
-       .sampling = {.inv_t = 94548, .min_p = 100},
-       .prompt = 15,
-       .tweak =
-           [](model::Config& config) {
-             set_exponent(config, ".wq", 12);
-             set_exponent(config, ".wk", 12);
-             set_exponent(config, ".wv", 18);
-             config.shape.residual_frac_bits = 20;
-             set_exponent(config, ".wo", 13);
-             set_exponent(config, ".w_gate", 14);
-             set_exponent(config, ".w_down", 12);
-           }},
-      {.name = "small numbers",
-       .artifact = {.seed = 10},
-       .sampling = {},
-       .tweak =
-           [](model::Config& config) {
-             set_exponent(config, "mlp_norm", 22);
-             set_exponent(config, ".wo", 33);
-             set_exponent(config, ".w_down", 33);
-             set_bits(config.act_bits.down);
-           }},
-      // What attention and the gate make is rounded to nothing.
-      {.name = "no attention, no gate",
-       .artifact = {.seed = 11, .layers = 1},
-       .sampling = {},
-       .prompt = 6,
-       .tweak =
-           [](model::Config& config) {
-             set_exponent(config, ".wv", 27);
-             set_exponent(config, ".wo", 33);
-             set_exponent(config, ".w_gate", 33);
-             set_exponent(config, "mlp_norm", 22);
-             set_bits(config.act_bits.o);
-             set_bits(config.act_bits.mlp);
-           }},
-      {.name = "no feed-forward",
-       .artifact = {.seed = 12, .layers = 1},
-       .sampling = {},
-       .tweak =
-           [](model::Config& config) {
-             set_exponent(config, ".w_up", 30);
-             set_exponent(config, ".w_down", 33);
-             set_bits(config.act_bits.down);
-           }},
-  };
-  return list;
 }
 
 }  // namespace otr::prover

@@ -26,6 +26,8 @@ void each_field(zk::RowScalars& row, const Body& body) {
   for (zk::Record& r : row.q) each_field(r, "q", body);
   for (zk::Record& r : row.k) each_field(r, "k", body);
   for (zk::Record& r : row.v) each_field(r, "v", body);
+  for (std::uint64_t& sum : row.q_sumsq) body("q.sumsq", sum);
+  for (std::uint64_t& sum : row.k_sumsq) body("k.sumsq", sum);
   for (auto& head : row.tiles) {
     for (zk::TileScalars& tile : head) {
       body("tile.m", tile.m);
@@ -87,7 +89,9 @@ void each_change(zk::Scalars& scalars, const Body& body) {
 
 TEST(Scalars, EveryNumberChanged) {
   std::map<std::string, int> by_rows, by_argument;
-  for (const Play& play : plays()) {
+  std::vector<Play> all = plays();
+  all.push_back({.name = "head norms", .artifact = {.seed = 6, .qk_norm = true}, .sampling = {}});
+  for (const Play& play : all) {
     const Scene scene(play);
     Lie lie = scene.truth();
     each_change(lie.witness.scalars, [&](const std::string& name) {
@@ -108,12 +112,12 @@ TEST(Scalars, EveryNumberChanged) {
   }
   for (const char* name : {"q.exponent", "k.value", "v.exponent", "tile.mu", "tile.x", "head.sum",
                            "A.exponent", "A.value", "o.exponent", "norm.exponent", "m.exponent",
-                           "g.value", "h.exponent", "l_max", "named_logit"}) {
+                           "g.value", "h.exponent", "l_max", "named_logit", "q.sumsq", "k.sumsq"}) {
     EXPECT_GT(by_rows[name], 0) << name;
   }
   // What no native check sees, some constraint does.
   for (const char* name : {"tile.m", "tile.mr", "tile.xr", "head.sum", "norm.sumsq", "A.value",
-                           "m.value", "token_logit"}) {
+                           "m.value", "token_logit", "q.sumsq", "k.sumsq"}) {
     EXPECT_GT(by_argument[name], 0) << name;
   }
 }

@@ -36,7 +36,10 @@ machine::Shape shape_of(std::uint32_t hidden, std::uint32_t heads, std::uint32_t
 }
 
 std::vector<Case> cases() {
+  machine::Shape normed = shape_of(4096, 32, 8, 128, 14336, 1, 128256);
+  normed.qk_norm = true;
   return {
+      {"one layer of 8B with head norms, 64 positions", normed, 64, 1},
       {"demo", shape_of(128, 4, 2, 32, 384, 4, 512), 32, 32},
       {"15M, 64 positions", shape_of(288, 6, 6, 48, 768, 6, 32000), 33, 32},
       {"124M, 32 positions", shape_of(768, 12, 12, 64, 3072, 12, 50257), 17, 16},
@@ -51,6 +54,8 @@ CircuitOptions largest() {
           .k_r = 2,
           .k_c = 2,
           .v_r = 3,
+          .q_g = 3,
+          .k_g = 3,
           .gap = 2,
           .o_r = 3,
           .o_c = 2,
