@@ -99,6 +99,27 @@ TEST(Scalars, BytesStandWhereTheSpecSays) {
             true);
 }
 
+// Σ y² of OP-5 stands behind the records of q and behind those of k, where the model has q/k norms.
+TEST(Scalars, SumsOfHeadNorms) {
+  machine::Shape normed = shape();
+  normed.qk_norm = true;
+  Scalars scalars = random_scalars();
+  for (auto& layer : scalars.rows) {
+    for (RowScalars& row : layer) row.q_sumsq = {1, 2, 3, UINT64_MAX}, row.k_sumsq = {5, 6};
+  }
+  const Bytes bytes = encode_scalars(scalars);
+  EXPECT_EQ(load_le<std::uint64_t>(bytes.data() + 2 + 4 * 13 + 24), UINT64_MAX);
+  EXPECT_EQ(load_le<std::uint64_t>(bytes.data() + 2 + 4 * 13 + 32 + 2 * 13 + 8), 6U);
+  const auto decoded = decode_scalars(bytes, normed, kPrompt, kOutputs);
+  ASSERT_TRUE(decoded) << decoded.error().message;
+  EXPECT_EQ(encode_scalars(*decoded), bytes);
+  EXPECT_EQ(decoded->rows[1][7].q_sumsq, scalars.rows[1][7].q_sumsq);
+  EXPECT_EQ(decoded->rows[1][7].k_sumsq, scalars.rows[1][7].k_sumsq);
+  EXPECT_EQ(decoded->rows[1][7].v, scalars.rows[1][7].v);
+  expect_malformed(decode_scalars(bytes, shape(), kPrompt, kOutputs));
+  expect_malformed(decode_scalars(encode_scalars(random_scalars()), normed, kPrompt, kOutputs));
+}
+
 TEST(Scalars, OtherLengthsVersionsAndGapsAreMalformed) {
   const Bytes bytes = encode_scalars(random_scalars());
   const auto decode = [](const Bytes& b) { return decode_scalars(b, shape(), kPrompt, kOutputs); };
