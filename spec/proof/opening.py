@@ -77,7 +77,7 @@ def _check_place(reader, layout, place, roots, combine, code_word):
     row = place % width
     top = top_of_range(width, row, row + 1, [leaf(integers("u64", cells))], path)
     same = root(kind, TYPE["u64"], width, layout.rows, top) == tree_root
-    require(same, "PATH_INVALID", f"the opening of place {place}")
+    require(same, "PROOF_INVALID", f"the opening of place {place}")
     value = K(code_word[0][place], code_word[1][place])
     require(
         dot_int(cells, combine) == value,
