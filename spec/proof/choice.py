@@ -9,7 +9,7 @@ MAX_L = 2**33  # PROG-7
 DELTA_END = 2**24
 MASS_END = 29 * 2**16  # SAMP-5: from here on a key has no mass
 LEAST_SCORE = -(2**20)  # PT, domain s
-MAX_LOGIT_SHIFT = 44  # W(n - 19, yh) wants n >= 19
+MAX_LOGIT_SHIFT = 37  # PS-5
 
 
 def check_request(request):

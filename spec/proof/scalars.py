@@ -97,7 +97,7 @@ def read_scalars(data, shape):
     reader = Reader(data, "the scalars")
     require(reader.number(1) == 1, "MALFORMED", "the version of the scalars")
     gap = reader.number(1)
-    require(gap in (1, 2), "PROOF_INVALID", "gap is neither 1 nor 2")
+    require(gap in (1, 2), "MALFORMED", "gap is neither 1 nor 2")
     positions = [
         [_position(reader, shape, t) for t in range(shape.size["t"])]
         for _ in range(shape.size["l"])
