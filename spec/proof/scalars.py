@@ -133,29 +133,25 @@ def _rows(reader, rows, cols, width):
     return [data[r * cols : (r + 1) * cols].tolist() for r in range(rows)]
 
 
-def _head(reader, shape, kind, width, bound, exponents):
+def _head(reader, shape, kind, width):
     rows = _rows(reader, shape.size["t"], shape.size["j"] + 1, width)
-    out = []
-    for *row, exponent in rows:
-        good = max(map(abs, row)) <= bound and exponents[0] <= exponent <= exponents[1]
-        require(good, "PROOF_INVALID", f"a row of {kind} leaves its range")
-        out.append((row, exponent))
+    out = [(row, exponent) for *row, exponent in rows]
     values = [v for row in rows for v in row]
     type_name = {1: "i8", 2: "i16"}[width]
     return out, tensor_root(KIND[kind], type_name, len(rows), len(rows[0]), values)
 
 
 def read_trace(data, shape):
-    """PS-2: the rows in the order of TRACE-5, and their ranges."""
+    """PS-2: the rows in the order of TRACE-5."""
     require(len(data) == trace_bytes(shape), "MALFORMED", "the length of the trace rows")
     reader, out = Reader(data, "the trace rows"), TraceRows([], [], [], [])
     for _ in range(shape.size["l"]):
         keys, values = [], []
         for _ in range(shape.size["g"]):
-            rows, root = _head(reader, shape, "K", 2, K_BOUND, K_EXPONENT)
+            rows, root = _head(reader, shape, "K", 2)
             keys.append(rows)
             out.roots.append(root)
-            rows, root = _head(reader, shape, "V", 1, V_BOUND, V_EXPONENT)
+            rows, root = _head(reader, shape, "V", 1)
             values.append(rows)
             out.roots.append(root)
         rows = _rows(reader, shape.size["t"], shape.size["d"], 4)
@@ -166,6 +162,17 @@ def read_trace(data, shape):
         out.v.append(values)
     reader.end()
     return out
+
+
+def check_ranges(rows):
+    """PS-2, PROG-7: the values and exponents of K and V, once they are known to be the claim's."""
+    for kind, layers, bound, (low, high) in (
+        ("K", rows.k, K_BOUND, K_EXPONENT),
+        ("V", rows.v, V_BOUND, V_EXPONENT),
+    ):
+        for row, exponent in (pair for heads in layers for head in heads for pair in head):
+            good = max(map(abs, row)) <= bound and low <= exponent <= high
+            require(good, "PROOF_INVALID", f"a row of {kind} leaves its range")
 
 
 def trace_root(rows, request, ids, n_prompt, n_out):

@@ -14,7 +14,7 @@ from proof.opening import HASH, commitment, opening_elements, places_bytes, veri
 from proof.protocol import Verifier, blocks, contraction_elements, row_elements
 from proof.public import public_columns
 from proof.rows import Rows
-from proof.scalars import read_scalars, read_trace, trace_root
+from proof.scalars import check_ranges, read_scalars, read_trace, trace_root
 from proof.shape import Column, Shape
 from proof.transcript import Channel, Reader, Transcript
 
@@ -126,6 +126,7 @@ def _prepare(proof, model):
     trace = read_trace(proof.trace, shape)
     same = trace_root(trace, request, ids, *counts) == claim["trace_root"]
     require(same, "TRACE_ROOT_MISMATCH", "the rows are not the claim's")
+    check_ranges(trace)
     rows = Rows(model, shape, trace, read_scalars(proof.scalars, shape), ids)
     rows.check()
     choice = Choice(rows, request)
