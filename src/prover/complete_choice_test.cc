@@ -113,7 +113,7 @@ TEST(Complete, Penalties) {
 
 // The window of the penalties is 4096 positions: the first outputs leave it.
 TEST(Complete, PenaltiesLeaveTheirWindow) {
-  if (!exhaustive()) GTEST_SKIP() << "set OTR_EXHAUSTIVE=1: a few GB and half a minute";
+  if (!exhaustive()) GTEST_SKIP() << "set OTR_EXHAUSTIVE=1: 1.2 GB, up to half a minute";
   HandModel model = logit_model(3, {{100, 4000}, {100, 3999}, {0, 1}});
   model.config.shape.context = 5000;
   auto honest = Honest::answer(model, {0}, 4100, {.frequency = 25});

@@ -1,5 +1,5 @@
 // Completeness at the limits of sizes (SPEC LIM-1), which make the greatest sums and so the
-// greatest shifts; as in complete_test.cc. OTR_EXHAUSTIVE=1 runs what takes a GB or more.
+// greatest shifts; as in complete_test.cc. OTR_EXHAUSTIVE=1 runs also what takes half a GB.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -147,7 +147,7 @@ TEST(CompleteSize, GreatestProducts) {
 
 // Seventeen tiles of the greatest weights and values: A of 2^56 and the shift 39, a third limb.
 TEST(CompleteSize, GreatestAttentionSums) {
-  if (!exhaustive()) GTEST_SKIP() << "set OTR_EXHAUSTIVE=1: a few GB";
+  if (!exhaustive()) GTEST_SKIP() << "set OTR_EXHAUSTIVE=1: half a GB";
   machine::Shape shape = hand_shape(1, 1, 1, 2, 1, 1, 1);
   shape.context = 3000;
   HandModel model(shape, true);

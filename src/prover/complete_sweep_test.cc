@@ -263,7 +263,7 @@ machine::Sampling Draw::sampling() {
 
 TEST(CompleteSweep, RandomModels) {
   Tally tally;
-  const int wanted = exhaustive() ? 60000 : 1000;
+  const int wanted = exhaustive() ? 60000 : 600;
   Draw draw(1);
   for (int i = 0; tally.answered < wanted && i < 40 * wanted && !HasFailure(); ++i) {
     SCOPED_TRACE(i);

@@ -135,6 +135,26 @@ TEST(Complete, LogitsAtTheirEnds) {
   }
 }
 
+// With the penalties of 4096 equal tokens a distance exceeds 2^33, and the excess three limbs.
+TEST(Complete, GreatestDistances) {
+  if (!exhaustive()) GTEST_SKIP() << "set OTR_EXHAUSTIVE=1: 1.2 GB, up to half a minute";
+  const std::vector<std::int64_t> a = descending_row();
+  constexpr int kShift = 6;
+  HandModel model = dense_model(3, a);
+  model.config.shape.context = 5000;
+  model.set_exponent("head", 16 + kShift - 2);
+  for (const std::uint32_t token : {0u, 2u}) {
+    const Solution s = solve(a, kShift, token == 0 ? -k2To31 : k2To31 - 1);
+    for (std::uint32_t k = 0; k < 16; ++k) model.set("head", token, k, s.weights[k], s.scale);
+  }
+  const Sampling sampling{.inv_t = 1 << 24, .presence = -(1 << 20), .frequency = -(1 << 20)};
+  auto honest = Honest::answer(model, {1}, 4100, sampling);
+  ASSERT_TRUE(honest);
+  EXPECT_EQ(honest->wrong(false), "");
+  EXPECT_GT(honest->witness.scalars.outputs[4099].l_max, std::int64_t{3} << 31);
+  EXPECT_EQ(greatest(honest->cells("s.e3")), 1);
+}
+
 // One position, so A is p·v·2^23 = v·2^37.
 TEST(Complete, HeadSumAtTheEndsOfItsRange) {
   for (const auto& [v, shift] : {std::pair{-64, 25}, {64, 26}, {-65, 26}, {63, 25}}) {
