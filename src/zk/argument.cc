@@ -129,7 +129,7 @@ Status check_size(const Circuit& circuit, std::optional<std::uint64_t> argument_
   const std::vector<ColumnShape> shapes = committed_shapes(circuit);
   if (!Layout::fits(shapes)) return reject_proof("the pass has too many cells for one proof");
   const Layout layout(shapes);
-  if (layout.cells() > kMaxCells) {
+  if (layout.cells() > kMaxProofCells) {
     return reject_proof("the pass has " + std::to_string(layout.cells()) +
                         " cells; a proof has at most 2^29: prove a shorter answer");
   }

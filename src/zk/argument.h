@@ -58,11 +58,11 @@ std::vector<ColumnShape> committed_shapes(const Circuit& circuit);
 
 // What a stranger's few bytes may make us allocate is bounded before it is allocated: a column has
 // no more cells than the commitment, and the argument grows with that (SPEC PS-8, PB-2). Errors:
-// PROOF_INVALID for more than kMaxCells cells; MALFORMED where `argument_bytes`, if given, is not
-// the size of this circuit's argument.
+// PROOF_INVALID for more than kMaxProofCells cells; MALFORMED where `argument_bytes`, if given, is
+// not the size of this circuit's argument.
 Status check_size(const Circuit& circuit, std::optional<std::uint64_t> argument_bytes);
 
-inline constexpr std::uint64_t kMaxCells = std::uint64_t{1} << 29;  // of one proof (SPEC PB-2)
+inline constexpr std::uint64_t kMaxProofCells = std::uint64_t{1} << 29;  // of one proof (SPEC PB-2)
 
 Bytes encode_argument(const Argument& argument);
 // Errors: MALFORMED for another length or an element that is not below p.

@@ -453,6 +453,11 @@ Result<PublicRows> compute_rows(const Job& job, const TraceRows& rows, const Sca
   OTR_TRY(check_size(out.circuit, argument_bytes));
   out.columns.resize(out.circuit.columns.size());
   Filler(job, rows, scalars, lines, out).fill();
+  for (ColumnId id = 0; id < out.columns.size(); ++id) {
+    const Column& column = out.circuit.columns[id];
+    OTR_CHECK(column.kind != ColumnKind::kPublic ||
+              out.columns[id].size() == out.circuit.cells(column.dims));
+  }
   CellClaimer(job, rows, scalars, lines, out).claim_all();
   return out;
 }
