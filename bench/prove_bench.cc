@@ -1,11 +1,10 @@
 // Proofs of whole passes: time of each stage, memory, sizes and the verifier, for random models of
-// known shapes (SPEC chapter 18). The weights are random and so is the prompt; the answer is what
-// the model says to it, one output token for every `--output`.
+// known shapes (SPEC chapter 18). Weights and prompt are random; the answer is what the model says.
 //
-//   prove_bench [15m|124m|8b-layer ...] [--threads N]
+//   prove_bench [15m|15m-chat|124m|124m-chat|8b-layer ...] [--threads N]
 //
 // One run each, not google-benchmark: a run takes seconds, and its peak of memory is part of the
-// result. The lines "ceiling" say what the machine could do at the same time.
+// result.
 #include <sys/resource.h>
 
 #include <algorithm>

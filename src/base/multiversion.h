@@ -3,9 +3,8 @@
 #define OTR_BASE_MULTIVERSION_H_
 
 // Before a function whose loops a compiler vectorises by itself. Elsewhere than on x86-64, and
-// under sanitizers (their checks are not ready when the loader asks), the plain body remains.
-#if defined(__x86_64__) && !__has_feature(address_sanitizer) && \
-    !__has_feature(thread_sanitizer) && !__has_feature(memory_sanitizer)
+// under ThreadSanitizer (which is not ready when the loader asks), the plain body remains.
+#if defined(__x86_64__) && !__has_feature(thread_sanitizer)
 #define OTR_MULTIVERSION __attribute__((target_clones("avx512bw", "avx2", "default")))
 #else
 #define OTR_MULTIVERSION

@@ -1,5 +1,6 @@
-// Whether a witness satisfies its circuit, said before hours of proving are spent on it, and by
-// name: lookups, zero constraints and claimed cells. (Contractions are not repeated here.)
+// Whether a witness satisfies its circuit, by name, for tests: lookups, zero constraints and
+// claimed cells. (Contractions: contraction_check.h. `otr prove` itself learns of a tuple in no
+// table when it counts multiplicities.)
 #ifndef OTR_PROVER_CHECK_H_
 #define OTR_PROVER_CHECK_H_
 
