@@ -5,7 +5,8 @@
 // Before a function whose loops a compiler vectorises by itself. Elsewhere than on x86-64, and
 // under ThreadSanitizer (which is not ready when the loader asks), the plain body remains.
 #if defined(__x86_64__) && !__has_feature(thread_sanitizer)
-#define OTR_MULTIVERSION __attribute__((target_clones("avx512bw", "avx2", "default")))
+#define OTR_MULTIVERSION \
+  __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define OTR_MULTIVERSION
 #endif

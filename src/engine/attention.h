@@ -1,4 +1,5 @@
-// Attention of one head at one position, over rows as they are cached (SPEC OP-10 to OP-12).
+// Attention over cached tiles (SPEC OP-10 to OP-12), for several queries of one key/value head at
+// once: they share every load of the cache.
 #ifndef OTR_ENGINE_ATTENTION_H_
 #define OTR_ENGINE_ATTENTION_H_
 
@@ -6,26 +7,40 @@
 #include <span>
 #include <vector>
 
+#include "engine/kernels.h"
+#include "engine/kv_cache.h"
+#include "machine/arith.h"
+
 namespace otr::engine {
 
-// The cached rows of one key/value head, from position 0: `head_dim` values each.
-struct KvRows {
-  const std::int16_t* k = nullptr;
-  const std::int8_t* k_exponent = nullptr;
-  const std::int8_t* v = nullptr;
-  const std::int8_t* v_exponent = nullptr;
+// What attention gives for a query beside rsh(A_j, s) of OP-12: o_j is that times r, with
+// `exponent`; the extremes are those of o.
+struct HeadOutput {
+  std::int64_t r = 0;
+  int exponent = 0;
+  machine::Extremes extremes;
 };
 
-// Memory that one thread reuses between heads.
+struct Query {
+  const std::int16_t* q = nullptr;  // head_dim values
+  int exponent = 0;
+  std::uint32_t lo = 0, t = 0;  // attends the positions [lo, t]
+  std::int32_t* out = nullptr;  // head_dim values rsh(A_j, s), 19 bits
+  HeadOutput* output = nullptr;
+};
+
+// Memory that one thread reuses.
 struct AttentionScratch {
-  std::vector<std::int64_t> m, x, s;  // one for each tile
-  std::vector<std::int64_t> a;        // [tile][head_dim]
+  std::vector<std::int32_t> sums;  // [query][128]
+  std::vector<std::int16_t> w;     // [query][128]
+  std::vector<std::int32_t> a;     // [tile][query][head_dim]
+  std::vector<TileSums> tiles;     // [tile][query]
 };
 
-// Writes o_j (OP-12) for the positions [lo, t] and returns their exponent. Requires lo <= t,
-// q.size() == head_dim == out.size(), and exponents within SPEC OP-8 and OP-9.
-int attend(std::span<const std::int16_t> q, int q_exponent, const KvRows& kv, std::uint32_t lo,
-           std::uint32_t t, AttentionScratch& scratch, std::span<std::int64_t> out);
+// Requires 1 <= queries.size() <= kMostQueries, lo <= t < cache.size(), and exponents within SPEC
+// OP-8 and OP-9.
+void attend(const Kernel& kernel, std::span<const Query> queries, const KvCache& cache,
+            std::uint32_t layer, std::uint32_t g, std::size_t head_dim, AttentionScratch& scratch);
 
 }  // namespace otr::engine
 

@@ -1,7 +1,6 @@
 #include "engine/forward.h"
 
 #include <algorithm>
-#include <atomic>
 #include <string>
 
 #include "base/check.h"
@@ -13,306 +12,456 @@ namespace otr::engine {
 
 using machine::kSigned24;
 using machine::kSigned32;
-using machine::Layer;
-using machine::Matrix;
-
-KvCache::KvCache(const machine::Shape& shape)
-    : shape_(shape), heads_(std::size_t{shape.layers} * shape.kv_heads) {}
-
-KvRows KvCache::rows(std::uint32_t layer, std::uint32_t g) const {
-  const Head& head = heads_[std::size_t{layer} * shape_.kv_heads + g];
-  return {head.k.data(), head.k_exponent.data(), head.v.data(), head.v_exponent.data()};
-}
-
-void KvCache::grow(std::uint32_t positions) {
-  size_ += positions;
-  for (Head& head : heads_) {
-    head.k.resize(std::size_t{size_} * shape_.head_dim);
-    head.v.resize(std::size_t{size_} * shape_.head_dim);
-    head.k_exponent.resize(size_);
-    head.v_exponent.resize(size_);
-  }
-}
-
-void Forward::Rows::shape(std::size_t positions, std::size_t row_width) {
-  width = row_width;
-  values.resize(positions * row_width);
-  exponents.resize(positions);
-}
-
-Forward::Forward(const machine::Model& model, unsigned threads) : model_(model), pool_(threads) {}
-
-Error Forward::out_of_range(std::uint32_t layer, const char* stage) const {
-  return {ErrorKind::kOutOfRange,
-          "the exact arithmetic left its range in the positions " + std::to_string(first_) +
-              " to " + std::to_string(first_ + positions_ - 1) + ", layer " +
-              std::to_string(layer) + ", " + stage + "; no claim can be signed on this request",
-          "OUT_OF_RANGE"};
-}
-
-template <class Body>
-void Forward::multiply(const Matrix& matrix, const Rows& input, const Body& body) {
-  pool_.split(matrix.rows, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t n = begin; n < end; ++n) {
-      const auto w = matrix.row(static_cast<std::uint32_t>(n));
-      for (std::size_t i = 0; i < positions_; ++i) {
-        body(n, i, dot(w, input.row(i)) * matrix.scale[n]);
-      }
-    }
-  });
-}
-
-bool Forward::embed(std::span<const std::uint32_t> tokens) {
-  const std::size_t d = model_.shape.hidden;
-  const int s = model_.embed.exponent - model_.shape.residual_frac_bits;  // >= 0 by MODEL-4
-  x_.resize(tokens.size() * d);
-  for (std::size_t i = 0; i < tokens.size(); ++i) {
-    const auto row = model_.embed.row(tokens[i]);
-    const std::int64_t scale = model_.embed.scale[tokens[i]];
-    for (std::size_t j = 0; j < d; ++j) {
-      x_[i * d + j] = static_cast<std::int32_t>(machine::rsh(row[j] * scale, s));
-    }
-  }
-  return true;
-}
-
-bool Forward::norm(const machine::Gain& gain, std::int32_t bound, std::size_t first,
-                   std::size_t count) {
-  const std::size_t d = model_.shape.hidden;
-  a_.shape(count, d);
-  pool_.split(count, [&](std::size_t begin, std::size_t end) {
-    std::vector<std::int64_t> scratch(d);
-    for (std::size_t i = begin; i < end; ++i) {
-      a_.exponents[i] = norm_row(std::span(x_).subspan((first + i) * d, d), gain, model_.shape.eps,
-                                 bound, scratch, a_.data(i));
-    }
-  });
-  return true;
-}
-
-bool Forward::project_qkv(const Layer& layer) {
-  std::atomic<bool> in_range = true;
-  const auto project = [&](const Matrix& w, std::vector<std::int32_t>& out) {
-    out.resize(positions_ * w.rows);
-    multiply(w, a_, [&](std::size_t n, std::size_t i, std::int64_t scaled) {
-      const Rounded y = linear(scaled, w.exponent + a_.exponents[i] - model_.shape.qk_frac_bits);
-      const std::int64_t value = y.value + (w.bias.empty() ? 0 : w.bias[n]);
-      if (!y.in_range || !kSigned24.holds(value)) in_range = false;
-      out[i * w.rows + n] = static_cast<std::int32_t>(value);
-    });
-  };
-  project(layer.wq, q_);
-  project(layer.wk, k_);
-  v_.resize(positions_ * layer.wv.rows);
-  multiply(layer.wv, a_, [&](std::size_t n, std::size_t i, std::int64_t scaled) {
-    v_[i * layer.wv.rows + n] = scaled;
-  });
-  return in_range;
-}
 
 namespace {
 
-// OP-7 on one head, then OP-8: the row and its exponent.
-int rotated_row(std::span<const std::int32_t> y, std::span<const machine::Angle> angles,
-                int frac_bits, std::int32_t bound, std::int16_t* out) {
-  const std::size_t half = y.size() / 2;
-  std::array<std::int64_t, machine::kMaxHeadDim> r;
-  for (std::size_t i = 0; i < half; ++i) {
-    const std::int64_t y0 = y[i];
-    const std::int64_t y1 = y[i + half];
-    r[i] = y0 * angles[i].c - y1 * angles[i].s;
-    r[i + half] = y1 * angles[i].c + y0 * angles[i].s;
-  }
-  return quantise<std::int16_t>(std::span(r).first(y.size()), frac_bits + 15, bound, frac_bits,
-                                out);
-}
+// Rows of one multiply, and the width of its pieces.
+constexpr std::size_t kPieceRows = kBlockRows * kMostBlocks;
+// Queries that attend together: heads of the same group, of neighbouring positions.
+constexpr std::size_t kQueries = kMostQueries;
 
 }  // namespace
 
-bool Forward::make_qkv_rows(const Layer& layer, std::uint32_t layer_index, KvCache& cache) {
-  const machine::Shape& shape = model_.shape;
-  const std::size_t d = shape.head_dim;
-  std::atomic<bool> in_range = true;
-  q_rows_.resize(positions_ * shape.q_width());
-  q_exponents_.resize(positions_ * shape.heads);
-  pool_.split(positions_, [&](std::size_t begin, std::size_t end) {
-    std::vector<machine::Angle> angles(d / 2);
+void Forward::Input::shape(std::size_t count, std::size_t cols, std::int32_t bound) {
+  row_size = encoded_size(cols);
+  bytes.resize(count * row_size);
+  rows.resize(count);
+  exponents.resize(count);
+  bits = bound <= 127 ? 8 : 16;
+}
+
+Forward::Forward(const PackedModel& packed, unsigned threads)
+    : packed_(packed),
+      model_(packed.model()),
+      kernel_(packed.kernel()),
+      pool_(threads),
+      scratch_(threads) {}
+
+Forward::Forward(const machine::Model& model, unsigned threads)
+    : own_(std::make_unique<PackedModel>(model, best_kernel(), threads)),
+      packed_(*own_),
+      model_(own_->model()),
+      kernel_(own_->kernel()),
+      pool_(threads),
+      scratch_(threads) {}
+
+void Forward::refuse(std::size_t i, std::size_t layer, const char* stage) {
+  const std::lock_guard lock(refused_mutex_);
+  std::optional<Refusal>& refusal = refused_[rows_[i].segment];
+  const std::uint32_t t = rows_[i].t;
+  if (!refusal || (refusal->layer == layer && refusal->stage == stage && t < refusal->t)) {
+    refusal = {layer, t, stage};
+  }
+}
+
+template <class Body>
+void Forward::multiply(std::initializer_list<const PackedMatrix*> matrices, const Input& input,
+                       const Body& body) {
+  std::size_t units = 0;
+  for (const PackedMatrix* m : matrices) units += (m->blocks() + kMostBlocks - 1) / kMostBlocks;
+  const auto run_unit = [&](const PackedMatrix& m, std::size_t which, std::size_t block) {
+    alignas(64) std::array<std::int64_t, kMostRows * kPieceRows> acc;
+    const std::size_t blocks = std::min(kMostBlocks, m.blocks() - block);
+    const std::size_t n = block * kBlockRows;
+    const std::size_t count = std::min<std::size_t>(blocks * kBlockRows, m.matrix.rows - n);
+    for (std::size_t i = 0; i < input.rows.size(); i += kMostRows) {
+      const std::size_t rows = std::min(kMostRows, input.rows.size() - i);
+      kernel_.multiply(m.block(block), blocks, m.groups(), input.rows.data() + i, rows, input.bits,
+                       acc.data());
+      for (std::size_t r = 0; r < rows; ++r) {
+        body(which, n, i + r, std::span(acc).subspan(r * blocks * kBlockRows, count));
+      }
+    }
+  };
+  pool_.split(units, [&](std::size_t begin, std::size_t end) {
+    std::size_t which = 0, first = 0;
+    for (const PackedMatrix* m : matrices) {
+      const std::size_t own = (m->blocks() + kMostBlocks - 1) / kMostBlocks;
+      for (std::size_t u = std::max(begin, first); u < std::min(end, first + own); ++u) {
+        run_unit(*m, which, (u - first) * kMostBlocks);
+      }
+      first += own;
+      ++which;
+    }
+  });
+}
+
+void Forward::begin(std::span<const Segment> segments) {
+  segments_.assign(segments.begin(), segments.end());
+  refused_.assign(segments.size(), std::nullopt);
+  rows_.clear();
+  for (std::size_t s = 0; s < segments.size(); ++s) {
+    const std::uint32_t first = segments[s].cache->size();
+    const auto count = static_cast<std::uint32_t>(segments[s].tokens.size());
+    OTR_CHECK(count > 0 && count <= model_.shape.context - first);
+    for (std::uint32_t i = 0; i < count; ++i) rows_.push_back({s, first + i});
+    segments[s].cache->grow(count);
+  }
+  OTR_CHECK(!rows_.empty() && rows_.size() <= kMaxRows);
+  all_rows_.resize(rows_.size());
+  for (std::size_t i = 0; i < rows_.size(); ++i) all_rows_[i] = i;
+}
+
+void Forward::embed(std::span<const Segment> segments) {
+  const std::size_t d = model_.shape.hidden, half = model_.shape.head_dim / 2;
+  const int s = model_.embed.exponent - model_.shape.residual_frac_bits;  // >= 0 by MODEL-4
+  std::vector<std::uint32_t> ids;
+  for (const Segment& segment : segments) {
+    ids.insert(ids.end(), segment.tokens.begin(), segment.tokens.end());
+  }
+  x_.resize(rows_.size() * d);
+  angles_.resize(rows_.size() * half);
+  pool_.split(rows_.size(), [&](std::size_t begin, std::size_t end) {
+    std::vector<std::int8_t> weights(d);
     for (std::size_t i = begin; i < end; ++i) {
-      const auto t = static_cast<std::uint32_t>(first_ + i);
-      for (std::size_t j = 0; j < d / 2; ++j) angles[j] = machine::angle(t, model_.rope_steps[j]);
+      for (std::size_t k = 0; k < d; ++k) weights[k] = packed_.embedding(ids[i], k);
+      embed_row(weights, model_.embed.scale[ids[i]], s, x_.data() + i * d);
+      for (std::size_t j = 0; j < half; ++j) {
+        angles_[i * half + j] = machine::angle(rows_[i].t, model_.rope_steps[j]);
+      }
+    }
+  });
+}
+
+void Forward::norm(const machine::Gain& gain, std::int32_t bound,
+                   std::span<const std::size_t> rows) {
+  const std::size_t d = model_.shape.hidden;
+  a_.shape(rows.size(), d, bound);
+  pool_.split(rows.size(), [&](std::size_t begin, std::size_t end) {
+    std::vector<std::int64_t> scratch(d);
+    std::vector<std::int16_t> row(d);
+    for (std::size_t i = begin; i < end; ++i) {
+      a_.exponents[i] = norm_row(std::span(x_).subspan(rows[i] * d, d), gain, model_.shape.eps,
+                                 bound, scratch, row.data());
+      a_.rows[i] = kernel_.encode(row.data(), d, a_.bits, a_.at(i));
+    }
+  });
+}
+
+void Forward::project_qkv(std::size_t layer) {
+  const PackedModel::Layer& l = packed_.layer(layer);
+  const std::array<const machine::Matrix*, 3> matrices = {&l.wq.matrix, &l.wk.matrix, &l.wv.matrix};
+  q_.resize(rows_.size() * l.wq.matrix.rows);
+  k_.resize(rows_.size() * l.wk.matrix.rows);
+  v_.resize(rows_.size() * l.wv.matrix.rows);
+  multiply(
+      {&l.wq, &l.wk, &l.wv}, a_,
+      [&](std::size_t which, std::size_t n, std::size_t i, std::span<const std::int64_t> acc) {
+        const machine::Matrix& m = *matrices[which];
+        if (which == 2) return scaled(acc, &m.scale[n], &v_[i * m.rows + n]);
+        const int s = m.exponent + a_.exponents[i] - model_.shape.qk_frac_bits;
+        std::int32_t* const out = (which == 0 ? q_ : k_).data() + i * m.rows + n;
+        if (!linear(acc, &m.scale[n], m.bias.empty() ? nullptr : &m.bias[n], s, kSigned24, out)) {
+          refuse(i, layer, "q and k projection (SPEC OP-6)");
+        }
+      });
+}
+
+void Forward::make_qkv_rows(std::size_t layer) {
+  const machine::Shape& shape = model_.shape;
+  const machine::Layer& weights = model_.layers[layer];
+  const std::size_t d = shape.head_dim, rows = rows_.size();
+  q_rows_.resize(rows * shape.q_width());
+  q_exponents_.resize(rows * shape.heads);
+  k_rows_.resize(shape.kv_heads * rows * (d + 1));
+  v_rows_.resize(shape.kv_heads * rows * (d + 1));
+  pool_.split(rows, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto angles = std::span(std::as_const(angles_)).subspan(i * (d / 2), d / 2);
+      const auto checked = [&](int exponent, int least) {
+        if (exponent >= least) return exponent;
+        refuse(i, layer, "q, k and v rows (SPEC OP-8, OP-9)");
+        return least;
+      };
+      const auto normed = [&](std::span<std::int32_t> y, const machine::Gain& gain) {
+        if (shape.qk_norm && !head_norm(y, gain, shape.eps_qk, shape.qk_frac_bits)) {
+          refuse(i, layer, "q and k norms (SPEC OP-5)");
+        }
+        return y;
+      };
       for (std::size_t h = 0; h < shape.heads; ++h) {
-        const auto y = std::span(q_).subspan(i * shape.q_width() + h * d, d);
-        if (shape.qk_norm && !head_norm(y, layer.q_norm, shape.eps_qk, shape.qk_frac_bits)) {
-          in_range = false;
-        }
-        const int f = rotated_row(y, angles, shape.qk_frac_bits, machine::q_bound(shape.head_dim),
-                                  q_rows_.data() + i * shape.q_width() + h * d);
-        q_exponents_[i * shape.heads + h] = f;
-        if (f < 4) in_range = false;
+        const auto y =
+            normed(std::span(q_).subspan(i * shape.q_width() + h * d, d), weights.q_norm);
+        q_exponents_[i * shape.heads + h] =
+            checked(rotated_row(y, angles, shape.qk_frac_bits, machine::q_bound(shape.head_dim),
+                                q_rows_.data() + i * shape.q_width() + h * d),
+                    4);
       }
-      for (std::size_t g = 0; g < shape.kv_heads; ++g) {
-        KvCache::Head& rows = cache.heads_[layer_index * shape.kv_heads + g];
-        const auto y = std::span(k_).subspan(i * shape.kv_width() + g * d, d);
-        if (shape.qk_norm && !head_norm(y, layer.k_norm, shape.eps_qk, shape.qk_frac_bits)) {
-          in_range = false;
-        }
+      for (std::uint32_t g = 0; g < shape.kv_heads; ++g) {
+        const auto y =
+            normed(std::span(k_).subspan(i * shape.kv_width() + g * d, d), weights.k_norm);
+        const auto k = std::span(k_rows_).subspan((g * rows + i) * (d + 1), d + 1);
+        const auto v = std::span(v_rows_).subspan((g * rows + i) * (d + 1), d + 1);
         const int f_k =
-            rotated_row(y, angles, shape.qk_frac_bits, machine::kKBound, rows.k.data() + t * d);
+            checked(rotated_row(y, angles, shape.qk_frac_bits, machine::kKBound, k.data()), 4);
         const int f_v =
-            quantise<std::int8_t>(std::span(v_).subspan(i * shape.kv_width() + g * d, d),
-                                  layer.wv.exponent + a_.exponents[i], machine::kVBound,
-                                  machine::kRowCap, rows.v.data() + t * d);
-        if (f_k < 4 || f_v < -30) in_range = false;
-        rows.k_exponent[t] = static_cast<std::int8_t>(f_k);
-        rows.v_exponent[t] = static_cast<std::int8_t>(f_v);
+            checked(quantise<std::int8_t>(std::span(v_).subspan(i * shape.kv_width() + g * d, d),
+                                          weights.wv.exponent + a_.exponents[i], machine::kVBound,
+                                          machine::kRowCap, v.data()),
+                    -30);
+        k[d] = static_cast<std::int16_t>(f_k);
+        v[d] = static_cast<std::int8_t>(f_v);
+        segments_[rows_[i].segment].cache->write(static_cast<std::uint32_t>(layer), g, rows_[i].t,
+                                                 k.first(d), f_k, v.first(d), f_v);
       }
     }
   });
-  return in_range;
 }
 
-bool Forward::attention(const Layer& layer, std::uint32_t layer_index, const KvCache& cache) {
+void Forward::attention(std::size_t layer) {
   const machine::Shape& shape = model_.shape;
   const std::size_t d = shape.head_dim;
-  o_.resize(positions_ * shape.q_width());
-  o_exponents_.resize(positions_ * shape.heads);
-  // Later positions cost more, so positions are dealt out in turn, not in blocks.
-  pool_.split(pool_.threads(), [&](std::size_t begin, std::size_t end) {
-    AttentionScratch scratch;
+  const std::size_t group = shape.heads / shape.kv_heads;
+  o_.resize(rows_.size() * shape.q_width());
+  o_outputs_.resize(rows_.size() * shape.heads);
+  // One unit is some neighbouring rows of a segment and one key/value head.
+  struct Unit {
+    std::size_t begin, end;
+  };
+  std::vector<Unit> units;
+  const std::size_t together = std::max<std::size_t>(1, kQueries / group);
+  for (std::size_t i = 0; i < rows_.size();) {
+    std::size_t end = i + 1;
+    while (end < rows_.size() && end < i + together && rows_[end].segment == rows_[i].segment) {
+      ++end;
+    }
+    units.push_back({i, end});
+    i = end;
+  }
+  const auto run_unit = [&](const Unit& unit, std::uint32_t g, AttentionScratch& scratch) {
+    std::vector<Query> queries;
+    const auto flush = [&] {
+      if (queries.empty()) return;
+      attend(kernel_, queries, *segments_[rows_[unit.begin].segment].cache,
+             static_cast<std::uint32_t>(layer), g, d, scratch);
+      queries.clear();
+    };
+    for (std::size_t i = unit.begin; i < unit.end; ++i) {
+      for (std::size_t h = g * group; h < (g + 1) * group; ++h) {
+        const std::size_t at = i * shape.heads + h;
+        queries.push_back({q_rows_.data() + at * d, q_exponents_[at],
+                           machine::first_attended(rows_[i].t, shape.window), rows_[i].t,
+                           o_.data() + at * d, &o_outputs_[at]});
+        if (queries.size() == kQueries) flush();
+      }
+    }
+    flush();
+  };
+  // Later positions cost more, so units are dealt out in turn, not in blocks.
+  const std::size_t shares = pool_.threads();
+  pool_.split(shares, [&](std::size_t begin, std::size_t end) {
     for (std::size_t share = begin; share < end; ++share) {
-      for (std::size_t n = share; n < positions_ * shape.heads; n += pool_.threads()) {
-        const std::size_t i = n / shape.heads;
-        const auto h = static_cast<std::uint32_t>(n % shape.heads);
-        const auto t = static_cast<std::uint32_t>(first_ + i);
-        o_exponents_[n] = attend(std::span(q_rows_).subspan(n * d, d), q_exponents_[n],
-                                 cache.rows(layer_index, shape.kv_head_of(h)),
-                                 machine::first_attended(t, shape.window), t, scratch,
-                                 std::span(o_).subspan(n * d, d));
+      for (std::size_t n = share; n < units.size() * shape.kv_heads; n += shares) {
+        run_unit(units[n / shape.kv_heads], static_cast<std::uint32_t>(n % shape.kv_heads),
+                 scratch_[share]);
       }
     }
   });
-  // OP-13: one exponent for all heads of a position.
-  o_rows_.shape(positions_, shape.q_width());
-  for (std::size_t i = 0; i < positions_; ++i) {
-    int f = machine::kRowCap;
-    for (std::size_t h = 0; h < shape.heads; ++h) {
-      machine::Extremes e;
-      for (std::size_t j = 0; j < d; ++j) e.add(o_[(i * shape.heads + h) * d + j]);
-      f = std::min(f, machine::row_exponent(e, o_exponents_[i * shape.heads + h], layer.bounds.o,
-                                            machine::kRowCap));
-    }
-    o_rows_.exponents[i] = f;
-    for (std::size_t j = 0; j < shape.q_width(); ++j) {
-      o_rows_.data(i)[j] = static_cast<std::int16_t>(
-          machine::rsh(o_[i * shape.q_width() + j], o_exponents_[i * shape.heads + j / d] - f));
-    }
-  }
-  return true;
 }
 
-bool Forward::add_residual(const Matrix& matrix, const Rows& input) {
-  std::atomic<bool> in_range = true;
-  multiply(matrix, input, [&](std::size_t n, std::size_t i, std::int64_t scaled) {
-    std::int32_t& x = x_[i * matrix.rows + n];
-    const Rounded y =
-        linear(scaled, matrix.exponent + input.exponents[i] - model_.shape.residual_frac_bits);
-    const std::int64_t value = x + y.value + (matrix.bias.empty() ? 0 : matrix.bias[n]);
-    if (!y.in_range || !kSigned32.holds(value)) in_range = false;
-    x = static_cast<std::int32_t>(value);
-  });
-  return in_range;
-}
-
-bool Forward::gate_and_up(const Layer& layer) {
-  const std::size_t n_ff = model_.shape.ffn;
-  gate_.resize(positions_ * n_ff);
-  up_.resize(positions_ * n_ff);
-  multiply(layer.w_gate, a_, [&](std::size_t n, std::size_t i, std::int64_t scaled) {
-    gate_[i * n_ff + n] = scaled;
-  });
-  multiply(layer.w_up, a_,
-           [&](std::size_t n, std::size_t i, std::int64_t scaled) { up_[i * n_ff + n] = scaled; });
-  return true;
-}
-
-bool Forward::feed_forward_rows(const Layer& layer) {
-  const std::size_t n_ff = model_.shape.ffn;
-  std::atomic<bool> in_range = true;
-  h_.shape(positions_, n_ff);
-  pool_.split(positions_, [&](std::size_t begin, std::size_t end) {
-    std::vector<std::int16_t> g(n_ff);
+// OP-13: one exponent for all heads of a position.
+void Forward::attention_rows(std::size_t layer) {
+  const machine::Shape& shape = model_.shape;
+  const std::size_t d = shape.head_dim;
+  const std::int32_t bound = model_.layers[layer].bounds.o;
+  o_rows_.shape(rows_.size(), shape.q_width(), bound);
+  pool_.split(rows_.size(), [&](std::size_t begin, std::size_t end) {
+    std::vector<std::int16_t> row(shape.q_width());
     for (std::size_t i = begin; i < end; ++i) {
-      const auto gate = std::span(gate_).subspan(i * n_ff, n_ff);
-      const auto up = std::span(up_).subspan(i * n_ff, n_ff);
-      const int f_g = quantise<std::int16_t>(gate, layer.w_gate.exponent + a_.exponents[i],
-                                             machine::kGateBound, machine::kGateCap, g.data());
-      if (f_g < 0) {
-        in_range = false;
-        continue;
+      const auto heads = std::span(o_outputs_).subspan(i * shape.heads, shape.heads);
+      int f = machine::kRowCap;
+      for (const HeadOutput& head : heads) {
+        f = std::min(f,
+                     machine::row_exponent(head.extremes, head.exponent, bound, machine::kRowCap));
       }
-      const auto silu = machine::silu_table().subspan(std::size_t{65536} * f_g, 65536);
-      for (std::size_t j = 0; j < n_ff; ++j) up[j] *= silu[static_cast<std::uint16_t>(g[j])];
-      h_.exponents[i] = quantise<std::int16_t>(up, f_g + layer.w_up.exponent + a_.exponents[i],
-                                               layer.bounds.down, machine::kRowCap, h_.data(i));
+      o_rows_.exponents[i] = f;
+      for (std::size_t h = 0; h < shape.heads; ++h) {
+        round_head(std::span(o_).subspan((i * shape.heads + h) * d, d), heads[h].r,
+                   heads[h].exponent - f, row.data() + h * d);
+      }
+      o_rows_.rows[i] = kernel_.encode(row.data(), row.size(), o_rows_.bits, o_rows_.at(i));
     }
   });
-  return in_range;
 }
 
-void Forward::append_to_trace(trace::TraceBuilder& trace, std::uint32_t layer,
-                              const KvCache& cache) {
-  const std::size_t d = model_.shape.head_dim;
-  for (std::uint32_t g = 0; g < model_.shape.kv_heads; ++g) {
-    const KvRows rows = cache.rows(layer, g);
-    for (std::size_t t = first_; t < first_ + positions_; ++t) {
-      trace.append_kv(layer, g, {rows.k + t * d, d}, rows.k_exponent[t], {rows.v + t * d, d},
-                      rows.v_exponent[t]);
+void Forward::add_residual(std::size_t layer, const PackedMatrix& matrix, const Input& input,
+                           const char* stage) {
+  const machine::Matrix& m = matrix.matrix;
+  multiply({&matrix}, input,
+           [&](std::size_t, std::size_t n, std::size_t i, std::span<const std::int64_t> acc) {
+             const int s = m.exponent + input.exponents[i] - model_.shape.residual_frac_bits;
+             if (!add_linear(acc, &m.scale[n], m.bias.empty() ? nullptr : &m.bias[n], s,
+                             &x_[i * m.rows + n])) {
+               refuse(i, layer, stage);
+             }
+           });
+}
+
+void Forward::gate_and_up(std::size_t layer) {
+  const PackedModel::Layer& l = packed_.layer(layer);
+  const std::size_t n_ff = model_.shape.ffn;
+  gate_.resize(rows_.size() * n_ff);
+  up_.resize(rows_.size() * n_ff);
+  multiply({&l.w_gate, &l.w_up}, a_,
+           [&](std::size_t which, std::size_t n, std::size_t i, std::span<const std::int64_t> acc) {
+             const machine::Matrix& m = which == 0 ? l.w_gate.matrix : l.w_up.matrix;
+             scaled(acc, &m.scale[n], (which == 0 ? gate_ : up_).data() + i * n_ff + n);
+           });
+}
+
+void Forward::feed_forward_rows(std::size_t layer) {
+  const std::size_t n_ff = model_.shape.ffn;
+  const machine::Layer& weights = model_.layers[layer];
+  h_.shape(rows_.size(), n_ff, weights.bounds.down);
+  pool_.split(rows_.size(), [&](std::size_t begin, std::size_t end) {
+    std::vector<std::int16_t> row(n_ff);
+    for (std::size_t i = begin; i < end; ++i) {
+      if (!feed_forward_row(
+              std::span(gate_).subspan(i * n_ff, n_ff), weights.w_gate.exponent + a_.exponents[i],
+              std::span(up_).subspan(i * n_ff, n_ff), weights.w_up.exponent + a_.exponents[i],
+              weights.bounds.down, row, h_.exponents[i])) {
+        refuse(i, layer, "gate row (SPEC OP-15)");
+        std::ranges::fill(row, std::int16_t{0});
+        h_.exponents[i] = 0;
+      }
+      h_.rows[i] = kernel_.encode(row.data(), n_ff, h_.bits, h_.at(i));
     }
+  });
+}
+
+std::vector<Status> Forward::run(std::span<const Segment> segments) {
+  begin(segments);
+  embed(segments);
+  for (std::size_t l = 0; l < model_.layers.size(); ++l) {
+    const machine::Layer& layer = model_.layers[l];
+    norm(layer.attn_norm, layer.bounds.attn, all_rows_);
+    project_qkv(l);
+    make_qkv_rows(l);
+    attention(l);
+    attention_rows(l);
+    add_residual(l, packed_.layer(l).wo, o_rows_, "attention residual (SPEC OP-14)");
+    norm(layer.mlp_norm, layer.bounds.mlp, all_rows_);
+    gate_and_up(l);
+    feed_forward_rows(l);
+    add_residual(l, packed_.layer(l).w_down, h_, "feed-forward residual (SPEC OP-14)");
+    append_to_traces(l);
+    // Nothing stands any more: the rest would only cost time.
+    if (std::ranges::all_of(refused_, [](const auto& refusal) { return refusal.has_value(); }))
+      break;
   }
-  trace.append_residual(layer, x_);
+  std::vector<Status> statuses;
+  for (const auto& refusal : refused_) {
+    if (!refusal) {
+      statuses.emplace_back();
+      continue;
+    }
+    statuses.push_back(fail(ErrorKind::kOutOfRange,
+                            "the exact arithmetic left its range at position " +
+                                std::to_string(refusal->t) + ", layer " +
+                                std::to_string(refusal->layer) + ", " + refusal->stage +
+                                "; no claim can be signed on this request",
+                            "OUT_OF_RANGE"));
+  }
+  return statuses;
 }
 
 Status Forward::run(KvCache& cache, std::span<const std::uint32_t> tokens,
                     trace::TraceBuilder* trace) {
-  OTR_CHECK(!tokens.empty() && tokens.size() <= kChunk);
-  OTR_CHECK(cache.size() + tokens.size() <= model_.shape.context);
-  first_ = cache.size();
-  positions_ = tokens.size();
-  cache.grow(static_cast<std::uint32_t>(positions_));
-  embed(tokens);
-  for (std::uint32_t l = 0; l < model_.shape.layers; ++l) {
-    const Layer& layer = model_.layers[l];
-    const auto fail_at = [&](const char* stage) { return std::unexpected(out_of_range(l, stage)); };
-    norm(layer.attn_norm, layer.bounds.attn, 0, positions_);
-    if (!project_qkv(layer)) return fail_at("q and k projection (SPEC OP-6)");
-    if (!make_qkv_rows(layer, l, cache)) return fail_at("q, k and v rows (SPEC OP-8, OP-9)");
-    attention(layer, l, cache);
-    if (!add_residual(layer.wo, o_rows_)) return fail_at("attention residual (SPEC OP-14)");
-    norm(layer.mlp_norm, layer.bounds.mlp, 0, positions_);
-    gate_and_up(layer);
-    if (!feed_forward_rows(layer)) return fail_at("gate row (SPEC OP-15)");
-    if (!add_residual(layer.w_down, h_)) return fail_at("feed-forward residual (SPEC OP-14)");
-    if (trace != nullptr) append_to_trace(*trace, l, cache);
-  }
-  return {};
+  const Segment segment{&cache, tokens, trace};
+  return run(std::span(&segment, 1)).front();
 }
 
-Result<std::span<const std::int32_t>> Forward::logits(std::size_t index) {
-  OTR_CHECK(index < positions_);
-  norm(model_.final_norm, model_.head_bound, index, 1);
-  logits_.resize(model_.head.rows);
-  std::atomic<bool> in_range = true;
-  const int shift = model_.head.exponent + a_.exponents[0] - 16;
-  pool_.split(model_.head.rows, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t n = begin; n < end; ++n) {
-      const auto w = model_.head.row(static_cast<std::uint32_t>(n));
-      const Rounded y = linear(dot(w, a_.row(0)) * model_.head.scale[n], shift);
-      if (!y.in_range || !kSigned32.holds(y.value)) in_range = false;
-      logits_[n] = static_cast<std::int32_t>(y.value);
+std::vector<Result<std::span<const std::int32_t>>> Forward::logits(
+    std::span<const std::size_t> rows) {
+  OTR_CHECK(!rows.empty() && rows.size() <= kMaxLogitRows);
+  for (const std::size_t row : rows) OTR_CHECK(row < rows_.size());
+  norm(model_.final_norm, model_.head_bound, rows);
+  const machine::Matrix& m = packed_.head().matrix;
+  logits_.resize(rows.size() * m.rows);
+  std::vector<std::atomic<bool>> outside(rows.size());
+  multiply({&packed_.head()}, a_,
+           [&](std::size_t, std::size_t n, std::size_t i, std::span<const std::int64_t> acc) {
+             if (!linear(acc, &m.scale[n], nullptr, m.exponent + a_.exponents[i] - 16, kSigned32,
+                         &logits_[i * m.rows + n])) {
+               outside[i] = true;
+             }
+           });
+  std::vector<Result<std::span<const std::int32_t>>> results;
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (outside[i]) {
+      results.push_back(fail(ErrorKind::kOutOfRange,
+                             "the exact arithmetic left its range at position " +
+                                 std::to_string(rows_[rows[i]].t) +
+                                 ", logits (SPEC OP-17); no claim can be signed on this request",
+                             "OUT_OF_RANGE"));
+    } else {
+      results.emplace_back(std::span(logits_).subspan(i * m.rows, m.rows));
+    }
+  }
+  return results;
+}
+
+Result<std::span<const std::int32_t>> Forward::logits(std::size_t row) {
+  return logits(std::span(&row, 1)).front();
+}
+
+// Leaves are hashed by row, then each tree grows by all its rows: a tree has one writer.
+void Forward::append_to_traces(std::size_t layer) {
+  if (std::ranges::none_of(segments_, [](const Segment& s) { return s.trace != nullptr; })) return;
+  const machine::Shape& shape = model_.shape;
+  const auto l = static_cast<std::uint32_t>(layer);
+  const std::size_t rows = rows_.size(), d = shape.hidden, width = shape.head_dim + 1;
+  const std::size_t tiles = merkle::tiles_per_row(d);
+  // Streams of the layer: K and V of each head, and the residual, whose rows have several leaves.
+  const std::size_t pairs = 2 * std::size_t{shape.kv_heads}, leaves = pairs + tiles;
+  hashes_.resize(rows * leaves);
+  const auto kv_rows = [&](std::size_t p, std::size_t i, std::size_t count) {
+    const std::size_t at = (p / 2 * rows + i) * width;
+    return p % 2 == 0 ? as_bytes(std::span(std::as_const(k_rows_)).subspan(at, count * width))
+                      : as_bytes(std::span(std::as_const(v_rows_)).subspan(at, count * width));
+  };
+  const auto x_tile = [&](std::size_t i, std::size_t tile) {
+    const std::size_t at = tile * merkle::kTileElements;
+    return as_bytes(
+        std::span(std::as_const(x_)).subspan(i * d + at, std::min(merkle::kTileElements, d - at)));
+  };
+  const std::size_t shares = pool_.threads();
+  pool_.split(shares, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t share = begin; share < end; ++share) {
+      for (std::size_t n = share; n < rows * leaves; n += shares) {
+        const std::size_t i = n / leaves, p = n % leaves;
+        if (segments_[rows_[i].segment].trace == nullptr) continue;
+        if (p < pairs) {
+          hashes_[p * rows + i] = merkle::leaf(kv_rows(p, i, 1));
+        } else {
+          hashes_[pairs * rows + i * tiles + (p - pairs)] = merkle::leaf(x_tile(i, p - pairs));
+        }
+      }
     }
   });
-  if (!in_range) return std::unexpected(out_of_range(model_.shape.layers, "logits (SPEC OP-17)"));
-  return std::span<const std::int32_t>(logits_);
+  std::vector<std::size_t> first;  // row of each segment
+  for (std::size_t i = 0; i < rows; ++i) {
+    if (i == 0 || rows_[i].segment != rows_[i - 1].segment) first.push_back(i);
+  }
+  pool_.split(segments_.size() * (pairs + 1), [&](std::size_t begin, std::size_t end) {
+    for (std::size_t n = begin; n < end; ++n) {
+      const std::size_t s = n / (pairs + 1), p = n % (pairs + 1), i = first[s];
+      const std::size_t count = segments_[s].tokens.size();
+      if (segments_[s].trace == nullptr) continue;
+      const auto hashes = std::span(std::as_const(hashes_));
+      if (p < pairs) {
+        segments_[s].trace->append_hashed({p % 2 == 0 ? merkle::Kind::kKey : merkle::Kind::kValue,
+                                           l, static_cast<std::uint32_t>(p / 2)},
+                                          kv_rows(p, i, count),
+                                          hashes.subspan(p * rows + i, count));
+      } else {
+        segments_[s].trace->append_hashed(
+            {merkle::Kind::kResidual, l, 0},
+            as_bytes(std::span(std::as_const(x_)).subspan(i * d, count * d)),
+            hashes.subspan(pairs * rows + i * tiles, count * tiles));
+      }
+    }
+  });
 }
 
 }  // namespace otr::engine

@@ -1,101 +1,134 @@
-// The fast engine: chunks of positions through all layers, with a KV cache and threads.
+// The fast engine: passes of rows through all layers, with KV caches and threads.
 //
-// Same bits as engine/reference.h for every chunking and thread count (SPEC OP): all that crosses
-// positions or threads is exact integer sums and maxima.
+// A pass holds rows of one or several sequences. Same bits as engine/reference.h for every kernel,
+// chunking, thread count and company of other sequences (SPEC OP): all that crosses rows or threads
+// is exact integer sums and maxima.
 #ifndef OTR_ENGINE_FORWARD_H_
 #define OTR_ENGINE_FORWARD_H_
 
 #include <cstdint>
+#include <functional>
+#include <initializer_list>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <span>
 #include <vector>
 
 #include "base/result.h"
 #include "engine/attention.h"
+#include "engine/kv_cache.h"
+#include "engine/packed.h"
 #include "engine/pool.h"
 #include "machine/model.h"
+#include "machine/tables.h"
 #include "trace/trace.h"
 
 namespace otr::engine {
 
-// The K and V rows of one sequence. Grows by chunks; memory follows the positions in use.
-class KvCache {
- public:
-  explicit KvCache(const machine::Shape& shape);
-
-  std::uint32_t size() const { return size_; }  // positions held
-  KvRows rows(std::uint32_t layer, std::uint32_t g) const;
-
- private:
-  friend class Forward;
-  struct Head {
-    std::vector<std::int16_t> k;
-    std::vector<std::int8_t> k_exponent, v, v_exponent;
-  };
-  void grow(std::uint32_t positions);
-
-  machine::Shape shape_;
-  std::uint32_t size_ = 0;
-  std::vector<Head> heads_;  // [layer · G + g]
+// The next positions of one sequence: one token each, from the end of its cache on.
+struct Segment {
+  KvCache* cache = nullptr;
+  std::span<const std::uint32_t> tokens;
+  trace::TraceBuilder* trace = nullptr;  // may be null
 };
 
 class Forward {
  public:
-  static constexpr std::uint32_t kChunk = 64;  // most positions of one run
+  static constexpr std::uint32_t kChunk = 128;        // rows of a pass that suit a long prompt
+  static constexpr std::uint32_t kMaxRows = 1024;     // of one pass
+  static constexpr std::uint32_t kMaxLogitRows = 64;  // of one call of logits()
 
-  // `model` must outlive the engine.
+  // `packed` must outlive the engine.
+  Forward(const PackedModel& packed, unsigned threads);
+  // Packs the weights for itself alone. `model` must outlive the engine.
   Forward(const machine::Model& model, unsigned threads);
 
-  // Runs the positions that follow the cache, one for each token, through all layers. Appends
-  // their rows to the cache and, if it is not null, to the trace (K, V and residual rows; tokens
-  // are appended by who chose them). Requires 1 <= tokens.size() <= kChunk, ids below the
-  // vocabulary, and room in the context. After kOutOfRange the cache must not be used again.
+  const machine::Model& model() const { return model_; }
+
+  // Runs the rows of all segments, in this order, through all layers. Appends them to each
+  // segment's cache and, where there is one, to its trace (K, V and residual rows; tokens are
+  // appended by who chose them). Requires caches and traces to be distinct, 1 <= all tokens <=
+  // kMaxRows, no segment empty, ids below the vocabulary, and room in the context. One status for
+  // each segment: after kOutOfRange its cache and trace must not be used again; the others stand.
+  std::vector<Status> run(std::span<const Segment> segments);
+  // The same for one.
   Status run(KvCache& cache, std::span<const std::uint32_t> tokens, trace::TraceBuilder* trace);
 
-  // The logits after position `index` of the last run's chunk; valid until the next call.
-  Result<std::span<const std::int32_t>> logits(std::size_t index);
+  // The logits after some rows of the last pass, valid until the next call; one result for each.
+  // Requires at most kMaxLogitRows rows of segments that stand.
+  std::vector<Result<std::span<const std::int32_t>>> logits(std::span<const std::size_t> rows);
+  Result<std::span<const std::int32_t>> logits(std::size_t row);
 
  private:
-  struct Rows {  // one int16 row with an exponent for each position of the chunk
-    std::vector<std::int16_t> values;
+  // The input of products: one encoded row with an exponent for each row of the pass.
+  struct Input {
+    std::vector<std::uint8_t> bytes;
+    std::vector<InputRow> rows;
     std::vector<int> exponents;
-    std::size_t width = 0;
+    std::size_t row_size = 0;
+    int bits = 16;
 
-    void shape(std::size_t positions, std::size_t row_width);
-    std::span<const std::int16_t> row(std::size_t i) const {
-      return std::span(values).subspan(i * width, width);
-    }
-    std::int16_t* data(std::size_t i) { return values.data() + i * width; }
+    void shape(std::size_t count, std::size_t cols, std::int32_t bound);
+    std::uint8_t* at(std::size_t i) { return bytes.data() + i * row_size; }
+  };
+  struct Row {
+    std::size_t segment = 0;
+    std::uint32_t t = 0;
   };
 
-  // The stages of a layer, in order; each returns whether everything stayed in range.
-  bool embed(std::span<const std::uint32_t> tokens);
-  bool norm(const machine::Gain& gain, std::int32_t bound, std::size_t first, std::size_t count);
-  bool project_qkv(const machine::Layer& layer);
-  bool make_qkv_rows(const machine::Layer& layer, std::uint32_t layer_index, KvCache& cache);
-  bool attention(const machine::Layer& layer, std::uint32_t layer_index, const KvCache& cache);
-  bool add_residual(const machine::Matrix& matrix, const Rows& input);
-  bool gate_and_up(const machine::Layer& layer);
-  bool feed_forward_rows(const machine::Layer& layer);
+  void begin(std::span<const Segment> segments);
+  void embed(std::span<const Segment> segments);
+  // Into a_: the rows of x_ that `rows` names, or all.
+  void norm(const machine::Gain& gain, std::int32_t bound, std::span<const std::size_t> rows);
+  void project_qkv(std::size_t layer);
+  void make_qkv_rows(std::size_t layer);
+  void attention(std::size_t layer);
+  void attention_rows(std::size_t layer);
+  void add_residual(std::size_t layer, const PackedMatrix& matrix, const Input& input,
+                    const char* stage);
+  void gate_and_up(std::size_t layer);
+  void feed_forward_rows(std::size_t layer);
+  void append_to_traces(std::size_t layer);
 
-  void append_to_trace(trace::TraceBuilder& trace, std::uint32_t layer, const KvCache& cache);
-  // Calls body(n, i, acc·scale) for every row n of the matrix and position i of the input.
+  // Calls body(which, n, i, acc) for pieces acc[0 .. count) of the rows n, n + 1, … of each matrix
+  // and every row i of the input.
   template <class Body>
-  void multiply(const machine::Matrix& matrix, const Rows& input, const Body& body);
-  Error out_of_range(std::uint32_t layer, const char* stage) const;
+  void multiply(std::initializer_list<const PackedMatrix*> matrices, const Input& input,
+                const Body& body);
+  // Notes that row i left its range; only the first stage of a segment is kept. From any thread.
+  void refuse(std::size_t i, std::size_t layer, const char* stage);
 
+  std::unique_ptr<const PackedModel> own_;
+  const PackedModel& packed_;
   const machine::Model& model_;
+  const Kernel& kernel_;
   Pool pool_;
-  std::uint32_t first_ = 0;      // position of the chunk's first token
-  std::size_t positions_ = 0;    // of the chunk
-  std::vector<std::int32_t> x_;  // [position][hidden]
+
+  std::vector<Segment> segments_;
+  std::vector<Row> rows_;  // of the pass
+  std::vector<std::size_t> all_rows_;
+  std::vector<machine::Angle> angles_;  // [row][head_dim/2]
+  std::mutex refused_mutex_;
+  struct Refusal {
+    std::size_t layer = 0;
+    std::uint32_t t = 0;
+    const char* stage = nullptr;
+  };
+  std::vector<std::optional<Refusal>> refused_;  // [segment]
+
+  std::vector<std::int32_t> x_;  // [row][hidden]
   std::vector<std::int32_t> q_, k_;
-  std::vector<std::int64_t> v_, gate_, up_, o_;
-  std::vector<int> o_exponents_;  // [position][head]
-  std::vector<int> q_exponents_;
-  std::vector<std::int16_t> q_rows_;
-  Rows a_, o_rows_, h_;
+  std::vector<std::int64_t> v_, gate_, up_;
+  std::vector<std::int16_t> q_rows_, k_rows_;
+  std::vector<std::int8_t> v_rows_;
+  std::vector<int> q_exponents_, k_exponents_, v_exponents_;  // [row][head]
+  std::vector<std::int32_t> o_;
+  std::vector<HeadOutput> o_outputs_;  // [row][head]
+  Input a_, o_rows_, h_;
+  std::vector<AttentionScratch> scratch_;  // [thread]
   std::vector<std::int32_t> logits_;
+  std::vector<Hash> hashes_;
 };
 
 }  // namespace otr::engine

@@ -1,6 +1,7 @@
 #include "engine/generate.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/check.h"
 
@@ -24,10 +25,9 @@ Status run_chunks(Forward& forward, KvCache& cache, std::span<const std::uint32_
   return {};
 }
 
-// The token after position `index` of the last chunk; `known` ends with that position's token.
-Result<std::uint32_t> choose(Forward& forward, std::size_t index, const Job& job,
-                             std::span<const std::uint32_t> known) {
-  OTR_TRY_ASSIGN(const auto logits, forward.logits(index));
+// The token that the logits after the last of `known` choose.
+std::uint32_t choose(std::span<const std::int32_t> logits, const Job& job,
+                     std::span<const std::uint32_t> known) {
   const std::size_t window =
       known.size() > machine::kPenaltyWindow ? known.size() - machine::kPenaltyWindow : 0;
   const auto recent = known.subspan(std::max(window, job.prompt.size()));
@@ -51,7 +51,8 @@ Result<std::vector<std::uint32_t>> generate(Forward& forward, const machine::Mod
   };
   OTR_TRY(run_chunks(forward, cache, known, trace, cancelled, note_last));
   while (true) {
-    OTR_TRY_ASSIGN(const std::uint32_t id, choose(forward, last, job, known));
+    OTR_TRY_ASSIGN(const auto logits, forward.logits(last));
+    const std::uint32_t id = choose(logits, job, known);
     known.push_back(id);
     trace.append_token(id);
     if (on_token(id)) break;
@@ -71,12 +72,18 @@ Result<Recomputed> recompute(Forward& forward, const machine::Model& model, cons
   Recomputed result;
   // The last token has no layer rows: nothing is computed from it.
   const auto positions = std::span(std::as_const(known)).first(known.size() - 1);
+  // Logits and noise only where a token was chosen, for many positions in one product.
   const auto choose_again = [&](std::size_t begin, std::size_t size) -> Status {
-    for (std::size_t i = 0; i < size; ++i) {
-      if (begin + i + 1 < job.prompt.size()) continue;
-      OTR_TRY_ASSIGN(const std::uint32_t id,
-                     choose(forward, i, job, positions.first(begin + i + 1)));
-      result.chosen.push_back(id);
+    const std::size_t first = std::max(begin, job.prompt.size() - 1);
+    for (std::size_t at = first; at < begin + size; at += Forward::kMaxLogitRows) {
+      std::vector<std::size_t> rows(
+          std::min<std::size_t>(Forward::kMaxLogitRows, begin + size - at));
+      std::iota(rows.begin(), rows.end(), at - begin);
+      const auto logits = forward.logits(rows);
+      for (std::size_t i = 0; i < rows.size(); ++i) {
+        if (!logits[i]) return std::unexpected(logits[i].error());
+        result.chosen.push_back(choose(*logits[i], job, positions.first(at + i + 1)));
+      }
     }
     return {};
   };

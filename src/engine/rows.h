@@ -6,26 +6,33 @@
 
 #include <cstdint>
 #include <span>
+#include <vector>
 
 #include "machine/arith.h"
 #include "machine/model.h"
+#include "machine/tables.h"
 
 namespace otr::engine {
 
-// Σ w[k]·a[k], exact for up to 65536 terms within the bounds of SPEC chapter 17.
+// Σ w[k]·a[k] over canonical weights, exact for up to 65536 terms within the bounds of SPEC
+// chapter 17.
 std::int64_t dot(std::span<const std::int8_t> w, std::span<const std::int16_t> a);
+
+machine::Extremes extremes_of(std::span<const std::int64_t> values);
+// out[j] = rsh(values[j], s); the results must fit their type.
+void round_row(std::span<const std::int64_t> values, int s, std::int16_t* out);
+void round_row(std::span<const std::int64_t> values, int s, std::int8_t* out);
 
 // The row of values that share the exponent f (ARITH-3); returns the row's exponent.
 template <class Out>
 int quantise(std::span<const std::int64_t> values, int f, std::int64_t bound, int cap, Out* out) {
-  machine::Extremes e;
-  for (const std::int64_t v : values) e.add(v);
-  const int exponent = machine::row_exponent(e, f, bound, cap);
-  for (std::size_t j = 0; j < values.size(); ++j) {
-    out[j] = static_cast<Out>(machine::rsh(values[j], f - exponent));
-  }
+  const int exponent = machine::row_exponent(extremes_of(values), f, bound, cap);
+  round_row(values, f - exponent, out);
   return exponent;
 }
+
+// OP-3: rsh(weight·scale, s).
+void embed_row(std::span<const std::int8_t> weights, std::int64_t scale, int s, std::int32_t* out);
 
 // OP-4: the row and its exponent.
 int norm_row(std::span<const std::int32_t> x, const machine::Gain& gain, std::int64_t eps,
@@ -34,6 +41,10 @@ int norm_row(std::span<const std::int32_t> x, const machine::Gain& gain, std::in
 // OP-5 in place on one head.
 [[nodiscard]] bool head_norm(std::span<std::int32_t> y, const machine::Gain& gain, std::int64_t eps,
                              int frac_bits);
+
+// OP-7 on one head, then OP-8: the row and its exponent.
+int rotated_row(std::span<const std::int32_t> y, std::span<const machine::Angle> angles,
+                int frac_bits, std::int32_t bound, std::int16_t* out);
 
 // OP-2 for one element, acc already multiplied by the scale.
 struct Rounded {
@@ -44,6 +55,25 @@ inline Rounded linear(std::int64_t scaled_acc, int shift) {
   if (shift < 0 || shift > 62) return {false, 0};
   return {true, machine::rsh(scaled_acc, shift)};
 }
+
+// OP-2 of some outputs, plus bias where there is one: out[n] = rsh(acc[n]·scale[n], s) + bias[n].
+// False where s is not in [0, 62] or a result is not in `range`.
+[[nodiscard]] bool linear(std::span<const std::int64_t> acc, const std::uint16_t* scale,
+                          const std::int32_t* bias, int s, machine::Range range, std::int32_t* out);
+// OP-14: the same, added to x.
+[[nodiscard]] bool add_linear(std::span<const std::int64_t> acc, const std::uint16_t* scale,
+                              const std::int32_t* bias, int s, std::int32_t* x);
+// out[n] = acc[n]·scale[n].
+void scaled(std::span<const std::int64_t> acc, const std::uint16_t* scale, std::int64_t* out);
+
+// OP-13 of one head: out[j] = rsh(o[j]·r, s).
+void round_head(std::span<const std::int32_t> o, std::int64_t r, int s, std::int16_t* out);
+
+// OP-15 and OP-16 of one row: `gate` and `up` are acc·scale with the exponents f_gate and f_up, and
+// are overwritten. `exponent` is that of the row `out`.
+[[nodiscard]] bool feed_forward_row(std::span<std::int64_t> gate, int f_gate,
+                                    std::span<std::int64_t> up, int f_up, std::int64_t bound,
+                                    std::span<std::int16_t> out, int& exponent);
 
 }  // namespace otr::engine
 

@@ -59,6 +59,19 @@ void TraceBuilder::append(const StreamId& id, ByteView rows) {
   if (keep_ == Keep::kRows) otr::append(stream.data, rows);
 }
 
+void TraceBuilder::append_hashed(const StreamId& id, ByteView rows, std::span<const Hash> leaves) {
+  Stream& stream = streams_[trace_leaf_index(shape_, id) - kTokenLeaf];
+  const std::uint64_t count = rows.size() / stream.format.size_bytes();
+  OTR_CHECK(leaves.size() == count * merkle::tiles_per_row(stream.format.cols));
+  std::visit(
+      [&](auto& tree) {
+        for (const Hash& leaf : leaves) tree.append(leaf);
+      },
+      stream.tree);
+  stream.rows += count;
+  if (keep_ == Keep::kRows) otr::append(stream.data, rows);
+}
+
 void TraceBuilder::append_token(std::uint32_t id) {
   append({}, as_bytes(std::span<const std::uint32_t>(&id, 1)));
 }

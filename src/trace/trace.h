@@ -1,7 +1,7 @@
 // Building the trace of one execution while it runs (SPEC TRACE-1 to TRACE-5).
 //
 // Every tree grows by rows in the order of positions; across trees any interleaving is allowed, so
-// a chunk of a prompt may pass through layer 0 before layer 1. One thread.
+// a chunk of a prompt may pass through layer 0 before layer 1. One thread, but for append_hashed().
 #ifndef OTR_TRACE_TRACE_H_
 #define OTR_TRACE_TRACE_H_
 
@@ -33,6 +33,10 @@ class TraceBuilder {
                  int k_exponent, std::span<const std::int8_t> v, int v_exponent);
   // The rows of one position or of several consecutive ones: a multiple of `hidden` values.
   void append_residual(std::uint32_t layer, std::span<const std::int32_t> rows);
+
+  // The next rows of any tree whose leaves (SPEC TREE-1, in order) the caller has hashed. Different
+  // trees may be appended to by different threads at the same time.
+  void append_hashed(const StreamId& stream, ByteView rows, std::span<const Hash> leaves);
 
   [[nodiscard]] const machine::Shape& shape() const { return shape_; }
   // Rows appended so far.
