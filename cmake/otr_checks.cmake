@@ -21,6 +21,11 @@ endif()
 if(EXISTS ${PROJECT_SOURCE_DIR}/spec/proof_verifier.py)
   otr_check(proof_verifier python3 spec/proof_verifier.py --selftest)
 endif()
+# Elsewhere the kernels of arm64 run in an emulator; there the tests of the module do that.
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  otr_check(engine_arm64 bash tools/arm64_test.sh ${PROJECT_BINARY_DIR}/arm64
+            ${PROJECT_BINARY_DIR}/src/machine/tables.bin)
+endif()
 
 # Transcripts: tests/<name>.sh plays a command line session with the program given as $1.
 file(GLOB transcripts CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/tests/*.sh)

@@ -3,7 +3,8 @@
 #include <vector>
 
 #if defined(__aarch64__)
-#include <sys/auxv.h>
+// As <sys/auxv.h> declares it: what the system says of the processor it runs on.
+extern "C" unsigned long getauxval(unsigned long type) noexcept;
 #endif
 
 namespace otr::engine {
@@ -21,9 +22,10 @@ bool has_i8mm() { return false; }
 #elif defined(__aarch64__)
 bool has_avx512() { return false; }
 bool has_avx2() { return false; }
-// The bits of the kernel's interface (Linux, arch/arm64/include/uapi/asm/hwcap.h).
-bool has_dotprod() { return (getauxval(AT_HWCAP) & (1UL << 20)) != 0; }
-bool has_i8mm() { return has_dotprod() && (getauxval(AT_HWCAP2) & (1UL << 13)) != 0; }
+// Entries of the auxiliary vector and their bits: AT_HWCAP and AT_HWCAP2, HWCAP_ASIMDDP and
+// HWCAP2_I8MM (Linux, arch/arm64/include/uapi/asm/hwcap.h).
+bool has_dotprod() { return (getauxval(16) & (1UL << 20)) != 0; }
+bool has_i8mm() { return has_dotprod() && (getauxval(26) & (1UL << 13)) != 0; }
 #else
 bool has_avx512() { return false; }
 bool has_avx2() { return false; }

@@ -1,10 +1,8 @@
-// The kernel every machine has: plain loops, of which the compiler makes what vectors it can.
 #include "engine/kernels_portable.h"
 
 #include <algorithm>
 #include <cstring>
 
-#include "engine/kernels.h"
 #include "machine/arith.h"
 #include "machine/tables.h"
 

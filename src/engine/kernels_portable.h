@@ -1,5 +1,6 @@
-// The portable kernel's functions, for the kernels of instruction sets that have nothing better for
-// some of them. Contracts: kernels.h.
+// The functions of the kernel that every machine has: plain loops, of which the compiler makes what
+// vectors it can; also for kernels of instruction sets that have nothing better for some of them.
+// Contracts: kernels.h.
 #ifndef OTR_ENGINE_KERNELS_PORTABLE_H_
 #define OTR_ENGINE_KERNELS_PORTABLE_H_
 
