@@ -25,7 +25,8 @@ Status run_chunks(Forward& forward, KvCache& cache, std::span<const std::uint32_
   return {};
 }
 
-// The token that the logits after the last of `known` choose.
+}  // namespace
+
 std::uint32_t choose(std::span<const std::int32_t> logits, const Job& job,
                      std::span<const std::uint32_t> known) {
   const std::size_t window =
@@ -34,8 +35,6 @@ std::uint32_t choose(std::span<const std::int32_t> logits, const Job& job,
   const auto t = static_cast<std::uint32_t>(known.size() - 1);
   return machine::choose_token(logits, recent, job.sampling, t, job.noise).token;
 }
-
-}  // namespace
 
 Result<std::vector<std::uint32_t>> generate(Forward& forward, const machine::Model& model,
                                             const Job& job, trace::TraceBuilder& trace,

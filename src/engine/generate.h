@@ -25,6 +25,10 @@ struct Job {
 // Called with each output token as it is chosen; returns whether the answer ends with it.
 using OnToken = std::function<bool(std::uint32_t id)>;
 
+// The token that follows `known` (the prompt and what was chosen so far) by the logits after it.
+std::uint32_t choose(std::span<const std::int32_t> logits, const Job& job,
+                     std::span<const std::uint32_t> known);
+
 // The output tokens of the job; `trace` then holds all its rows. Requires a prompt of ids below
 // the vocabulary, shorter than the context, and that on_token ends the answer before the context
 // is full (SPEC SAMP-10). Errors: kOutOfRange; kCancelled once `cancelled` says so.
