@@ -17,18 +17,33 @@ using machine::TestState;
 using machine::Values;
 using nlohmann::json;
 
-// The rows of one key/value head, grown one position at a time.
-struct Rows {
-  std::vector<std::int16_t> k;
-  std::vector<std::int8_t> k_exponent, v, v_exponent;
+// The cached rows of one key/value head, grown one position at a time.
+class Rows {
+ public:
+  // Rows of an odd size are one longer in the cache, by a zero that changes no result.
+  explicit Rows(std::size_t head_dim) : head_dim_(head_dim + head_dim % 2), cache_(shape()) {}
 
   void add(const Values& key, int key_exponent, const Values& value, int value_exponent) {
-    for (const std::int64_t x : key) k.push_back(static_cast<std::int16_t>(x));
-    k_exponent.push_back(static_cast<std::int8_t>(key_exponent));
-    for (const std::int64_t x : value) v.push_back(static_cast<std::int8_t>(x));
-    v_exponent.push_back(static_cast<std::int8_t>(value_exponent));
+    cache_.grow(1);
+    std::vector<std::int16_t> k(key.begin(), key.end());
+    std::vector<std::int8_t> v(value.begin(), value.end());
+    k.resize(head_dim_, 0);
+    v.resize(head_dim_, 0);
+    cache_.write(0, 0, cache_.size() - 1, k, key_exponent, v, value_exponent);
   }
-  KvRows view() const { return {k.data(), k_exponent.data(), v.data(), v_exponent.data()}; }
+  std::size_t head_dim() const { return head_dim_; }
+  const KvCache& cache() const { return cache_; }
+
+ private:
+  machine::Shape shape() const {
+    machine::Shape shape;
+    shape.layers = shape.heads = shape.kv_heads = 1;
+    shape.head_dim = static_cast<std::uint32_t>(head_dim_);
+    shape.context = machine::kMaxContext;
+    return shape;
+  }
+  std::size_t head_dim_;
+  KvCache cache_;
 };
 
 struct Head {
@@ -38,13 +53,55 @@ struct Head {
   bool operator==(const Head&) const = default;
 };
 
-Head attend_rows(const std::vector<std::int16_t>& q, int q_exponent, const Rows& rows,
-                 std::uint32_t lo, std::uint32_t t) {
+struct Question {
+  std::vector<std::int16_t> q;
+  int exponent = 0;
+  std::uint32_t lo = 0, t = 0;
+};
+
+// What one call answers, for each query.
+std::vector<Head> attend_together(const Kernel& kernel, const std::vector<Question>& questions,
+                                  const Rows& rows) {
+  const std::size_t d = rows.head_dim();
   AttentionScratch scratch;
   // What an earlier head left behind must not show.
+  scratch.sums.assign(kMostQueries * kTilePositions, 1 << 30);
+  scratch.w.assign(kMostQueries * kTilePositions, 77);
   scratch.a.assign(5, -1);
-  Head head{Values(q.size(), 99), 0};
-  head.exponent = attend(q, q_exponent, rows.view(), lo, t, scratch, head.o);
+  std::vector<std::vector<std::int16_t>> q;
+  std::vector<std::vector<std::int32_t>> out(questions.size(), std::vector<std::int32_t>(d, 99));
+  std::vector<HeadOutput> outputs(questions.size());
+  std::vector<Query> queries;
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    q.push_back(questions[i].q);
+    q.back().resize(d, 0);
+    queries.push_back({q.back().data(), questions[i].exponent, questions[i].lo, questions[i].t,
+                       out[i].data(), &outputs[i]});
+  }
+  attend(kernel, queries, rows.cache(), 0, 0, d, scratch);
+  std::vector<Head> heads;
+  for (std::size_t i = 0; i < questions.size(); ++i) {
+    heads.push_back({Values(out[i].begin(), out[i].end()), outputs[i].exponent});
+    machine::Extremes extremes;
+    for (std::int64_t& o : heads.back().o) {
+      o *= outputs[i].r;
+      extremes.add(o);
+    }
+    EXPECT_EQ(outputs[i].extremes.hi, extremes.hi);
+    EXPECT_EQ(outputs[i].extremes.lo, extremes.lo);
+    heads.back().o.resize(questions[i].q.size());
+  }
+  return heads;
+}
+
+// The answer of every kernel to one query.
+Head attend_rows(const std::vector<std::int16_t>& q, int q_exponent, const Rows& rows,
+                 std::uint32_t lo, std::uint32_t t) {
+  const std::vector<Question> alone = {{q, q_exponent, lo, t}};
+  const Head head = attend_together(*portable_kernel(), alone, rows).front();
+  for (const Kernel* kernel : kernels()) {
+    EXPECT_EQ(attend_together(*kernel, alone, rows).front(), head) << kernel->name;
+  }
   return head;
 }
 
@@ -84,7 +141,7 @@ TEST(Attention, TilesOfTheVectors) {
     state.shape().heads = state.shape().kv_heads = 1;
     state.shape().head_dim = static_cast<std::uint32_t>(d);
     state.at(kZ).assign(machine::kTile, 0);
-    Rows rows;
+    Rows rows(kWide);
     bool reachable = true;  // "largest scores" are beyond what any q and k give
     for (std::size_t u = 0; u < count; ++u) {
       const std::int64_t z = in["z"][u];
@@ -121,7 +178,7 @@ TEST(Attention, ScoresOfTheVectors) {
     const std::uint32_t t = in["t"], lo = machine::first_attended(t, in["window"]);
     state.at(kQ) = q;
     state.at(kQExp) = {in["f_q"]};
-    Rows rows;
+    Rows rows(q.size());
     for (std::uint32_t u = 0; u <= t; ++u) {
       const std::size_t i = u < lo ? 0 : u - lo;  // rows before lo must not be read
       Values k = in["k"][i], v(q.size(), 0);
@@ -158,7 +215,7 @@ TEST(Attention, EqualsTheStepsForEveryGapBetweenTiles) {
         const std::uint32_t lo = machine::first_attended(t, window);
         const machine::TileRange tiles = machine::tiles_of(t, window);
         state.at(kZ).assign(std::size_t{tiles.count} * machine::kTile, 0);
-        Rows rows;
+        Rows rows(kWide);
         for (std::uint32_t u = 0; u <= t; ++u) {
           const bool far = u / machine::kTile % 2 == 0;
           // Each tile's first position has the octave 0 before the gap, no other a greater one.
@@ -183,6 +240,45 @@ TEST(Attention, EqualsTheStepsForEveryGapBetweenTiles) {
   }
 }
 
+// Queries of several positions, with windows of their own, share the loads of the cache: each gets
+// what it gets alone, also where it attends nothing of a tile that another one does.
+TEST(Attention, QueriesTogetherGetWhatEachGetsAlone) {
+  std::mt19937 random(12);
+  const auto between = [&](int low, int high) {
+    return low + static_cast<int>(random() % static_cast<unsigned>(high - low + 1));
+  };
+  for (const std::size_t d : {2, 6, 8, 16, 24, 64, 96, 256}) {
+    Rows rows(d);
+    constexpr int kPositions = 700;
+    for (int u = 0; u < kPositions; ++u) {
+      Values k(d), v(d);
+      for (auto& x : k) x = between(-4095, 4095);
+      for (auto& x : v) x = between(-127, 127);
+      rows.add(k, between(4, 13), v, between(-3, 3));
+    }
+    for (std::size_t count = 1; count <= kMostQueries; ++count) {
+      std::vector<Question> questions(count);
+      for (Question& question : questions) {
+        for (std::size_t j = 0; j < d; ++j) {
+          question.q.push_back(static_cast<std::int16_t>(between(-2047, 2047)));
+        }
+        question.exponent = between(4, 13);
+        question.t = static_cast<std::uint32_t>(between(0, kPositions - 1));
+        question.lo = machine::first_attended(
+            question.t, static_cast<std::uint32_t>(between(0, 2) * between(1, 200)));
+      }
+      std::vector<Head> alone;
+      for (const Question& question : questions) {
+        alone.push_back(attend_together(*portable_kernel(), {question}, rows).front());
+      }
+      for (const Kernel* kernel : kernels()) {
+        EXPECT_EQ(attend_together(*kernel, questions, rows), alone)
+            << kernel->name << ", " << count << " queries, head_dim " << d;
+      }
+    }
+  }
+}
+
 // --- A tail of 100,000 positions behind a sink --------------------------------------------------
 
 using Wide = __int128;
@@ -195,14 +291,14 @@ struct SinkCase {
   int tail_exponent;
 };
 
+constexpr std::size_t kChannels = 4;
 struct Sink {
-  Rows rows;
+  Rows rows{kChannels};
   std::vector<std::int64_t> z;
   std::vector<Values> v;
   std::vector<int> f;
 };
 
-constexpr std::size_t kChannels = 4;
 Sink make_sink(const SinkCase& c) {
   Sink sink;
   for (std::uint32_t u = 0; u <= kTail; ++u) {
