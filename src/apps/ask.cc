@@ -106,7 +106,7 @@ Json to_json(const protocol::Receipt& receipt, const node::Audit& audit, double 
 
 Result<int> ask(const AskFlags& flags) {
   if (!flags.receipt.empty()) OTR_TRY(check_can_write("--receipt", flags.receipt));
-  OTR_TRY_ASSIGN(const model::Artifact artifact, load_model(flags.model));
+  OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
   OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(artifact.tokenizer()));
   OTR_TRY_ASSIGN(const Prompt prompt, encode_prompt(artifact, tokenizer, flags.prompt, flags.raw));
   std::filesystem::path folder = flags.home;
@@ -119,7 +119,9 @@ Result<int> ask(const AskFlags& flags) {
   OTR_TRY_ASSIGN(crypto::PrivateKey session_key, node::new_session_key());
   OTR_TRY_ASSIGN(crypto::PrivateKey operator_key, home.key("operator"));
 
-  node::Worker worker(artifact, std::move(session_key), std::move(operator_key), flags.threads);
+  const engine::PackedModel packed = pack(artifact, flags.threads);
+  node::Worker worker(artifact, packed, std::move(session_key), std::move(operator_key),
+                      flags.threads);
   Stream stream(artifact.view(), !flags.json);
   const std::int64_t begin = env::monotonic_ns();
   auto answered = worker.serve(

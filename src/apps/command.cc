@@ -87,6 +87,11 @@ void Progress::begin_stage(std::string_view stage, std::uint64_t done, std::uint
                stage.data());
 }
 
+engine::PackedModel pack(model::Artifact& artifact, unsigned threads) {
+  return engine::PackedModel(artifact.view(), engine::best_kernel(), threads,
+                             [&](auto weights) { artifact.give_back(weights); });
+}
+
 Status check_can_write(const std::string& flag, const std::filesystem::path& path) {
   const std::string name = flag + " " + path.string();
   const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";

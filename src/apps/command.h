@@ -10,6 +10,7 @@
 
 #include "base/canonical_json.h"
 #include "base/result.h"
+#include "engine/packed.h"
 #include "model/artifact.h"
 
 namespace otr::apps {
@@ -25,6 +26,10 @@ int report(const Error& error);
 
 // A model file, checked; shows progress on a terminal while it reads.
 Result<model::Artifact> load_model(const std::filesystem::path& path);
+
+// Its weights as the engine wants them; their canonical copy is given back to the system meanwhile,
+// so that both never stand in memory together.
+engine::PackedModel pack(model::Artifact& artifact, unsigned threads);
 
 // A progress bar on standard error, if that is a terminal; nothing otherwise.
 class Progress {

@@ -41,14 +41,16 @@ int code_of(const node::Audit& audit) {
 
 // A file that says OTRPROOF at its begin is a proof, any other a receipt.
 Result<node::Audit> audit_file(const VerifyFlags& flags, const Hash& beacon, ByteView bytes,
-                               const model::Artifact& model) {
+                               model::Artifact& model) {
   if (!node::looks_like_proof(bytes)) {
     if (!flags.beacon.empty()) {
       return fail(ErrorKind::kUsage, "--beacon is about a proof, and this is a receipt");
     }
+    if (!flags.recompute) return node::audit(as_text(bytes), model, {});
+    const engine::PackedModel packed = pack(model, flags.threads);
     return node::audit(
         as_text(bytes), model,
-        {.recompute = flags.recompute, .threads = flags.threads, .cancelled = env::interrupted});
+        {.recompute_with = &packed, .threads = flags.threads, .cancelled = env::interrupted});
   }
   if (flags.recompute) {
     return fail(ErrorKind::kUsage, "a proof needs no --recompute: leave it out");

@@ -71,8 +71,9 @@ void join_tiles(const Query& query, std::size_t tiles, std::size_t count, std::s
     m = std::max<std::int64_t>(m, sums[i * count].m);
     x = std::max<std::int64_t>(x, sums[i * count].x);
   }
-  std::array<std::int64_t, machine::kMaxHeadDim> memory{};
+  std::array<std::int64_t, machine::kMaxHeadDim> memory;
   const auto total = std::span(memory).first(head_dim);
+  std::ranges::fill(total, 0);
   std::int64_t sum = 0;
   for (std::size_t i = 0; i < tiles; ++i) {
     const TileSums& tile = sums[i * count];

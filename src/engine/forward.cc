@@ -23,12 +23,25 @@ constexpr std::size_t kQueries = kMostQueries;
 }  // namespace
 
 void Forward::Input::shape(std::size_t count, std::size_t cols, std::int32_t bound) {
-  row_size = encoded_size(cols);
+  // A line more than a row needs: rows a power of two apart would meet in the same sets of a cache.
+  row_size = (encoded_size(cols) + 63) / 64 * 64 + 64;
   bytes.resize(count * row_size);
   rows.resize(count);
   exponents.resize(count);
   bits = bound <= 127 ? 8 : 16;
 }
+
+// What the sums of some rows are shifted by: the rows' exponents and what the matrix adds to them.
+class Forward::Shifts {
+ public:
+  Shifts(const Input& input, std::size_t i, std::size_t rows, int plus) {
+    for (std::size_t r = 0; r < rows; ++r) shifts_[r] = input.exponents[i + r] + plus;
+  }
+  const int* data() const { return shifts_.data(); }
+
+ private:
+  std::array<int, kMostRows> shifts_;
+};
 
 Forward::Forward(const PackedModel& packed, unsigned threads)
     : packed_(packed),
@@ -45,6 +58,12 @@ Forward::Forward(const machine::Model& model, unsigned threads)
       pool_(threads),
       scratch_(threads) {}
 
+void Forward::refuse(std::uint32_t rows, std::size_t i, std::size_t layer, const char* stage) {
+  for (; rows != 0; rows >>= 1, ++i) {
+    if ((rows & 1) != 0) refuse(i, layer, stage);
+  }
+}
+
 void Forward::refuse(std::size_t i, std::size_t layer, const char* stage) {
   const std::lock_guard lock(refused_mutex_);
   std::optional<Refusal>& refusal = refused_[rows_[i].segment];
@@ -53,6 +72,21 @@ void Forward::refuse(std::size_t i, std::size_t layer, const char* stage) {
     refusal = {layer, t, stage};
   }
 }
+
+namespace {
+
+// Asks for the part `index` of `parts` of the weights that come next, while those at hand are still
+// being multiplied: else their first use waits for memory.
+void prefetch_part(const std::uint8_t* next, std::size_t size, std::size_t index,
+                   std::size_t parts) {
+  constexpr std::size_t kLine = 64;
+  const std::size_t lines = size / kLine;
+  for (std::size_t n = lines * index / parts; n < lines * (index + 1) / parts; ++n) {
+    __builtin_prefetch(next + n * kLine, 0, 2);
+  }
+}
+
+}  // namespace
 
 template <class Body>
 void Forward::multiply(std::initializer_list<const PackedMatrix*> matrices, const Input& input,
@@ -64,13 +98,19 @@ void Forward::multiply(std::initializer_list<const PackedMatrix*> matrices, cons
     const std::size_t blocks = std::min(kMostBlocks, m.blocks() - block);
     const std::size_t n = block * kBlockRows;
     const std::size_t count = std::min<std::size_t>(blocks * kBlockRows, m.matrix.rows - n);
+    const std::size_t pieces = (input.rows.size() + kMostRows - 1) / kMostRows;
+    const std::size_t next_blocks = std::min(kMostBlocks, m.blocks() - block - blocks);
     for (std::size_t i = 0; i < input.rows.size(); i += kMostRows) {
+      if (pieces > 1) {
+        prefetch_part(m.block(block + blocks), next_blocks * m.groups() * kGroupBytes,
+                      i / kMostRows, pieces);
+      }
       const std::size_t rows = std::min(kMostRows, input.rows.size() - i);
       kernel_.multiply(m.block(block), blocks, m.groups(), input.rows.data() + i, rows, input.bits,
                        acc.data());
-      for (std::size_t r = 0; r < rows; ++r) {
-        body(which, n, i + r, std::span(acc).subspan(r * blocks * kBlockRows, count));
-      }
+      body(which, n, i,
+           Piece{acc.data(), rows, count, blocks * kBlockRows, &m.matrix.scale[n],
+                 m.matrix.bias.empty() ? nullptr : &m.matrix.bias[n]});
     }
   };
   pool_.split(units, [&](std::size_t begin, std::size_t end) {
@@ -144,17 +184,15 @@ void Forward::project_qkv(std::size_t layer) {
   q_.resize(rows_.size() * l.wq.matrix.rows);
   k_.resize(rows_.size() * l.wk.matrix.rows);
   v_.resize(rows_.size() * l.wv.matrix.rows);
-  multiply(
-      {&l.wq, &l.wk, &l.wv}, a_,
-      [&](std::size_t which, std::size_t n, std::size_t i, std::span<const std::int64_t> acc) {
-        const machine::Matrix& m = *matrices[which];
-        if (which == 2) return scaled(acc, &m.scale[n], &v_[i * m.rows + n]);
-        const int s = m.exponent + a_.exponents[i] - model_.shape.qk_frac_bits;
-        std::int32_t* const out = (which == 0 ? q_ : k_).data() + i * m.rows + n;
-        if (!linear(acc, &m.scale[n], m.bias.empty() ? nullptr : &m.bias[n], s, kSigned24, out)) {
-          refuse(i, layer, "q and k projection (SPEC OP-6)");
-        }
-      });
+  multiply({&l.wq, &l.wk, &l.wv}, a_,
+           [&](std::size_t which, std::size_t n, std::size_t i, const Piece& piece) {
+             const machine::Matrix& m = *matrices[which];
+             if (which == 2) return scaled(piece, &v_[i * m.rows + n], m.rows);
+             const Shifts shifts(a_, i, piece.rows, m.exponent - model_.shape.qk_frac_bits);
+             refuse(linear(piece, shifts.data(), kSigned24,
+                           (which == 0 ? q_ : k_).data() + i * m.rows + n, m.rows),
+                    i, layer, "q and k projection (SPEC OP-6)");
+           });
 }
 
 void Forward::make_qkv_rows(std::size_t layer) {
@@ -287,14 +325,10 @@ void Forward::attention_rows(std::size_t layer) {
 void Forward::add_residual(std::size_t layer, const PackedMatrix& matrix, const Input& input,
                            const char* stage) {
   const machine::Matrix& m = matrix.matrix;
-  multiply({&matrix}, input,
-           [&](std::size_t, std::size_t n, std::size_t i, std::span<const std::int64_t> acc) {
-             const int s = m.exponent + input.exponents[i] - model_.shape.residual_frac_bits;
-             if (!add_linear(acc, &m.scale[n], m.bias.empty() ? nullptr : &m.bias[n], s,
-                             &x_[i * m.rows + n])) {
-               refuse(i, layer, stage);
-             }
-           });
+  multiply({&matrix}, input, [&](std::size_t, std::size_t n, std::size_t i, const Piece& piece) {
+    const Shifts shifts(input, i, piece.rows, m.exponent - model_.shape.residual_frac_bits);
+    refuse(add_linear(piece, shifts.data(), &x_[i * m.rows + n], m.rows), i, layer, stage);
+  });
 }
 
 void Forward::gate_and_up(std::size_t layer) {
@@ -303,9 +337,8 @@ void Forward::gate_and_up(std::size_t layer) {
   gate_.resize(rows_.size() * n_ff);
   up_.resize(rows_.size() * n_ff);
   multiply({&l.w_gate, &l.w_up}, a_,
-           [&](std::size_t which, std::size_t n, std::size_t i, std::span<const std::int64_t> acc) {
-             const machine::Matrix& m = which == 0 ? l.w_gate.matrix : l.w_up.matrix;
-             scaled(acc, &m.scale[n], (which == 0 ? gate_ : up_).data() + i * n_ff + n);
+           [&](std::size_t which, std::size_t n, std::size_t i, const Piece& piece) {
+             scaled(piece, (which == 0 ? gate_ : up_).data() + i * n_ff + n, n_ff);
            });
 }
 
@@ -380,10 +413,12 @@ std::vector<Result<std::span<const std::int32_t>>> Forward::logits(
   logits_.resize(rows.size() * m.rows);
   std::vector<std::atomic<bool>> outside(rows.size());
   multiply({&packed_.head()}, a_,
-           [&](std::size_t, std::size_t n, std::size_t i, std::span<const std::int64_t> acc) {
-             if (!linear(acc, &m.scale[n], nullptr, m.exponent + a_.exponents[i] - 16, kSigned32,
-                         &logits_[i * m.rows + n])) {
-               outside[i] = true;
+           [&](std::size_t, std::size_t n, std::size_t i, const Piece& piece) {
+             const Shifts shifts(a_, i, piece.rows, m.exponent - 16);
+             const std::uint32_t refused =
+                 linear(piece, shifts.data(), kSigned32, &logits_[i * m.rows + n], m.rows);
+             for (std::size_t r = 0; r < piece.rows; ++r) {
+               if ((refused >> r & 1) != 0) outside[i + r] = true;
              }
            });
   std::vector<Result<std::span<const std::int32_t>>> results;

@@ -72,6 +72,7 @@ class Forward {
     void shape(std::size_t count, std::size_t cols, std::int32_t bound);
     std::uint8_t* at(std::size_t i) { return bytes.data() + i * row_size; }
   };
+  class Shifts;
   struct Row {
     std::size_t segment = 0;
     std::uint32_t t = 0;
@@ -91,13 +92,15 @@ class Forward {
   void feed_forward_rows(std::size_t layer);
   void append_to_traces(std::size_t layer);
 
-  // Calls body(which, n, i, acc) for pieces acc[0 .. count) of the rows n, n + 1, … of each matrix
-  // and every row i of the input.
+  // Calls body(which, n, i, piece) for pieces that together are all products of the rows n of each
+  // matrix with the rows i of the input.
   template <class Body>
   void multiply(std::initializer_list<const PackedMatrix*> matrices, const Input& input,
                 const Body& body);
   // Notes that row i left its range; only the first stage of a segment is kept. From any thread.
   void refuse(std::size_t i, std::size_t layer, const char* stage);
+  // The same for each row i + r whose bit r is set.
+  void refuse(std::uint32_t rows, std::size_t i, std::size_t layer, const char* stage);
 
   std::unique_ptr<const PackedModel> own_;
   const PackedModel& packed_;

@@ -18,13 +18,13 @@ namespace otr::engine {
 namespace {
 
 InputRow encode(const std::int16_t* a, std::size_t cols, int bits, std::uint8_t* out) {
-  std::memset(out, 0, encoded_size(cols));
   std::int32_t lo_sum = 0, hi_sum = 0;
   if (bits == 8) {
     for (std::size_t k = 0; k < cols; ++k) {
       out[k] = static_cast<std::uint8_t>(a[k]);
       lo_sum += a[k];
     }
+    std::memset(out + cols, 0, encoded_size(cols) - cols);
     return {out, {-128 * lo_sum, 0}};
   }
   // Group by group: four low bytes, four high bytes. Half the group's pattern does eight values.
@@ -126,10 +126,11 @@ void multiply_rows(const std::uint8_t* weights, std::size_t blocks, std::size_t 
 void multiply(const std::uint8_t* weights, std::size_t blocks, std::size_t groups,
               const InputRow* rows, std::size_t count, int bits, std::int64_t* acc) {
   if (bits == 8) return multiply_rows<12, 1>(weights, blocks, groups, rows, count, acc);
-  for (std::size_t i = 0; i < count; i += 6) {
-    multiply_rows<6, 2>(weights, blocks, groups, rows + i, std::min<std::size_t>(6, count - i),
-                        acc + i * blocks * kBlockRows);
-  }
+  // Eight rows are four and four: a tile of two would leave its sums waiting for one another.
+  const std::size_t first = count <= 6 ? count : (count + 1) / 2;
+  multiply_rows<6, 2>(weights, blocks, groups, rows, first, acc);
+  multiply_rows<6, 2>(weights, blocks, groups, rows + first, count - first,
+                      acc + first * blocks * kBlockRows);
 }
 
 // --- Attention -----------------------------------------------------------------------------------

@@ -121,40 +121,61 @@ OTR_MULTIVERSION int rotated_row(std::span<const std::int32_t> y,
                                 out);
 }
 
-OTR_MULTIVERSION bool linear(std::span<const std::int64_t> acc, const std::uint16_t* scale,
-                             const std::int32_t* bias, int s, Range range, std::int32_t* out) {
-  if (s < 0 || s > 62) {
-    for (std::size_t n = 0; n < acc.size(); ++n) out[n] = 0;
-    return false;
+OTR_MULTIVERSION std::uint32_t linear(const Piece& piece, const int* shifts, Range range,
+                                      std::int32_t* out, std::size_t out_stride) {
+  std::uint32_t refused = 0;
+  for (std::size_t row = 0; row < piece.rows; ++row) {
+    const std::int64_t* const acc = piece.acc + row * piece.stride;
+    std::int32_t* const to = out + row * out_stride;
+    const int s = shifts[row];
+    if (s < 0 || s > 62) {
+      for (std::size_t n = 0; n < piece.count; ++n) to[n] = 0;
+      refused |= 1U << row;
+      continue;
+    }
+    const std::int64_t half = half_of(s);
+    std::int64_t outside = 0;
+    for (std::size_t n = 0; n < piece.count; ++n) {
+      const std::int64_t y =
+          ((acc[n] * piece.scale[n] + half) >> s) + (piece.bias == nullptr ? 0 : piece.bias[n]);
+      outside |= (y - range.lo) | (range.hi - y);  // below zero where y is outside
+      to[n] = static_cast<std::int32_t>(y);
+    }
+    if (outside < 0) refused |= 1U << row;
   }
-  const std::int64_t half = half_of(s);
-  std::int64_t outside = 0;
-  for (std::size_t n = 0; n < acc.size(); ++n) {
-    const std::int64_t y = ((acc[n] * scale[n] + half) >> s) + (bias == nullptr ? 0 : bias[n]);
-    outside |= static_cast<std::int64_t>(y < range.lo) | static_cast<std::int64_t>(y > range.hi);
-    out[n] = static_cast<std::int32_t>(y);
-  }
-  return outside == 0;
+  return refused;
 }
 
-OTR_MULTIVERSION bool add_linear(std::span<const std::int64_t> acc, const std::uint16_t* scale,
-                                 const std::int32_t* bias, int s, std::int32_t* x) {
-  if (s < 0 || s > 62) return false;
-  const std::int64_t half = half_of(s);
-  std::int64_t outside = 0;
-  for (std::size_t n = 0; n < acc.size(); ++n) {
-    const std::int64_t y =
-        x[n] + ((acc[n] * scale[n] + half) >> s) + (bias == nullptr ? 0 : bias[n]);
-    outside |=
-        static_cast<std::int64_t>(y < kSigned32.lo) | static_cast<std::int64_t>(y > kSigned32.hi);
-    x[n] = static_cast<std::int32_t>(y);
+OTR_MULTIVERSION std::uint32_t add_linear(const Piece& piece, const int* shifts, std::int32_t* x,
+                                          std::size_t x_stride) {
+  std::uint32_t refused = 0;
+  for (std::size_t row = 0; row < piece.rows; ++row) {
+    const std::int64_t* const acc = piece.acc + row * piece.stride;
+    std::int32_t* const to = x + row * x_stride;
+    const int s = shifts[row];
+    if (s < 0 || s > 62) {
+      refused |= 1U << row;
+      continue;
+    }
+    const std::int64_t half = half_of(s);
+    std::int64_t outside = 0;
+    for (std::size_t n = 0; n < piece.count; ++n) {
+      const std::int64_t y = to[n] + ((acc[n] * piece.scale[n] + half) >> s) +
+                             (piece.bias == nullptr ? 0 : piece.bias[n]);
+      outside |= (y - kSigned32.lo) | (kSigned32.hi - y);
+      to[n] = static_cast<std::int32_t>(y);
+    }
+    if (outside < 0) refused |= 1U << row;
   }
-  return outside == 0;
+  return refused;
 }
 
-OTR_MULTIVERSION void scaled(std::span<const std::int64_t> acc, const std::uint16_t* scale,
-                             std::int64_t* out) {
-  for (std::size_t n = 0; n < acc.size(); ++n) out[n] = acc[n] * scale[n];
+OTR_MULTIVERSION void scaled(const Piece& piece, std::int64_t* out, std::size_t out_stride) {
+  for (std::size_t row = 0; row < piece.rows; ++row) {
+    const std::int64_t* const acc = piece.acc + row * piece.stride;
+    std::int64_t* const to = out + row * out_stride;
+    for (std::size_t n = 0; n < piece.count; ++n) to[n] = acc[n] * piece.scale[n];
+  }
 }
 
 OTR_MULTIVERSION void round_head(std::span<const std::int32_t> o, std::int64_t r, int s,
@@ -169,17 +190,35 @@ OTR_MULTIVERSION void round_head(std::span<const std::int32_t> o, std::int64_t r
   }
 }
 
-OTR_MULTIVERSION bool feed_forward_row(std::span<std::int64_t> gate, int f_gate,
-                                       std::span<std::int64_t> up, int f_up, std::int64_t bound,
-                                       std::span<std::int16_t> out, int& exponent) {
+OTR_MULTIVERSION bool feed_forward_row(std::span<const std::int64_t> gate, int f_gate,
+                                       std::span<const std::int64_t> up, int f_up,
+                                       std::int64_t bound, std::span<std::int16_t> out,
+                                       int& exponent) {
   const int f_g =
       quantise<std::int16_t>(gate, f_gate, machine::kGateBound, machine::kGateCap, out.data());
   if (f_g < 0) return false;
   const auto silu = machine::silu_table().subspan(std::size_t{65536} * f_g, 65536);
-  // Looked up by itself: a loop with look-ups in it does not become vectors.
-  for (std::size_t j = 0; j < out.size(); ++j) gate[j] = silu[static_cast<std::uint16_t>(out[j])];
-  for (std::size_t j = 0; j < out.size(); ++j) up[j] *= gate[j];
-  exponent = quantise<std::int16_t>(up, f_g + f_up, bound, machine::kRowCap, out.data());
+  // Looked up by itself: a loop with look-ups in it does not become vectors. The products are made
+  // twice, which costs less than keeping them.
+  for (std::int16_t& g : out) g = silu[static_cast<std::uint16_t>(g)];
+  std::int64_t hi = INT64_MIN, lo = INT64_MAX;
+  for (std::size_t j = 0; j < out.size(); ++j) {
+    const std::int64_t v = up[j] * out[j];
+    hi = v > hi ? v : hi;
+    lo = v < lo ? v : lo;
+  }
+  exponent = machine::row_exponent(Extremes{hi, lo}, f_g + f_up, bound, machine::kRowCap);
+  const int s = f_g + f_up - exponent;
+  if (s == 0) {
+    for (std::size_t j = 0; j < out.size(); ++j) out[j] = static_cast<std::int16_t>(up[j] * out[j]);
+  } else if (s >= 63) {
+    for (std::int16_t& h : out) h = 0;
+  } else {
+    for (std::size_t j = 0; j < out.size(); ++j) {
+      const std::int64_t v = up[j] * out[j];
+      out[j] = static_cast<std::int16_t>((v >> s) + ((v >> (s - 1)) & 1));
+    }
+  }
   return true;
 }
 

@@ -56,23 +56,32 @@ inline Rounded linear(std::int64_t scaled_acc, int shift) {
   return {true, machine::rsh(scaled_acc, shift)};
 }
 
-// OP-2 of some outputs, plus bias where there is one: out[n] = rsh(acc[n]·scale[n], s) + bias[n].
-// False where s is not in [0, 62] or a result is not in `range`.
-[[nodiscard]] bool linear(std::span<const std::int64_t> acc, const std::uint16_t* scale,
-                          const std::int32_t* bias, int s, machine::Range range, std::int32_t* out);
+// A piece of a product: `rows` rows of `count` sums acc[row·stride + n], the outputs' scales and,
+// where there are some, their biases.
+struct Piece {
+  const std::int64_t* acc = nullptr;
+  std::size_t rows = 0, count = 0, stride = 0;
+  const std::uint16_t* scale = nullptr;
+  const std::int32_t* bias = nullptr;
+};
+
+// OP-2 of a piece: out[row·out_stride + n] = rsh(acc·scale, shifts[row]) + bias. Returns the rows,
+// bit by bit, whose shift is not in [0, 62] or of which a result is not in `range`.
+[[nodiscard]] std::uint32_t linear(const Piece& piece, const int* shifts, machine::Range range,
+                                   std::int32_t* out, std::size_t out_stride);
 // OP-14: the same, added to x.
-[[nodiscard]] bool add_linear(std::span<const std::int64_t> acc, const std::uint16_t* scale,
-                              const std::int32_t* bias, int s, std::int32_t* x);
-// out[n] = acc[n]·scale[n].
-void scaled(std::span<const std::int64_t> acc, const std::uint16_t* scale, std::int64_t* out);
+[[nodiscard]] std::uint32_t add_linear(const Piece& piece, const int* shifts, std::int32_t* x,
+                                       std::size_t x_stride);
+// out[row·out_stride + n] = acc·scale.
+void scaled(const Piece& piece, std::int64_t* out, std::size_t out_stride);
 
 // OP-13 of one head: out[j] = rsh(o[j]·r, s).
 void round_head(std::span<const std::int32_t> o, std::int64_t r, int s, std::int16_t* out);
 
-// OP-15 and OP-16 of one row: `gate` and `up` are acc·scale with the exponents f_gate and f_up, and
-// are overwritten. `exponent` is that of the row `out`.
-[[nodiscard]] bool feed_forward_row(std::span<std::int64_t> gate, int f_gate,
-                                    std::span<std::int64_t> up, int f_up, std::int64_t bound,
+// OP-15 and OP-16 of one row: `gate` and `up` are acc·scale with the exponents f_gate and f_up.
+// `exponent` is that of the row `out`.
+[[nodiscard]] bool feed_forward_row(std::span<const std::int64_t> gate, int f_gate,
+                                    std::span<const std::int64_t> up, int f_up, std::int64_t bound,
                                     std::span<std::int16_t> out, int& exponent);
 
 }  // namespace otr::engine

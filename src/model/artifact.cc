@@ -1,5 +1,7 @@
 #include "model/artifact.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <map>
 
@@ -312,6 +314,25 @@ Result<Artifact> parse_artifact(Bytes bytes) {
   artifact.root_ = model_root(metadata["otr.config"], artifact.tokenizer_, artifact.template_,
                               artifact.tensors_);
   return artifact;
+}
+
+void Artifact::give_back(std::span<const std::int8_t> weights) {
+  const std::int8_t* const begin = weights.data();
+  const auto forget = [&](machine::Matrix& matrix) {
+    if (matrix.weight.data() == begin) matrix.weight = {};
+  };
+  for (machine::Layer& l : model_.layers) {
+    for (machine::Matrix* m : {&l.wq, &l.wk, &l.wv, &l.wo, &l.w_gate, &l.w_up, &l.w_down}) {
+      forget(*m);
+    }
+  }
+  forget(model_.head);
+  forget(model_.embed);
+  // Whole pages only; what stands beside them stays.
+  constexpr std::uintptr_t kPage = 4096;
+  const auto from = (reinterpret_cast<std::uintptr_t>(begin) + kPage - 1) / kPage * kPage;
+  const auto to = (reinterpret_cast<std::uintptr_t>(begin) + weights.size()) / kPage * kPage;
+  if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
 Result<Bytes> encode_artifact(ArtifactContents contents) {

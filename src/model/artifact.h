@@ -41,6 +41,11 @@ class Artifact {
   [[nodiscard]] const std::string& chat_template() const { return template_; }
   [[nodiscard]] ByteView file() const { return bytes_; }
 
+  // Gives the memory of a matrix's weights back to the system, for whoever has a copy in another
+  // form. They are then gone from view(), tensors() and file(). `weights` is all of a matrix of
+  // view(); where head and embedding are one matrix, both go.
+  void give_back(std::span<const std::int8_t> weights);
+
  private:
   friend Result<Artifact> parse_artifact(Bytes bytes);
   Artifact() = default;

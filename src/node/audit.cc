@@ -47,7 +47,7 @@ void recompute(Audit& audit, const model::Artifact& artifact, const AuditOptions
   const machine::Model& model = artifact.view();
   const protocol::Receipt& receipt = *audit.receipt;
   const protocol::Request& request = receipt.request.request;
-  engine::Forward forward(model, options.threads);
+  engine::Forward forward(*options.recompute_with, options.threads);
   trace::TraceBuilder trace(model.shape, trace::TraceBuilder::Keep::kTops);
   const auto result =
       engine::recompute(forward, model, {receipt.prompt_ids, request.sampling, trace::noise_block},
@@ -82,7 +82,7 @@ Audit audit(std::string_view receipt_text, const model::Artifact& artifact,
       protocol::check_with_model(*result.receipt, artifact.view(), artifact.root());
   result.report.checks.insert(result.report.checks.end(), with_model.checks.begin(),
                               with_model.checks.end());
-  if (!result.failed() && options.recompute) recompute(result, artifact, options);
+  if (!result.failed() && options.recompute_with != nullptr) recompute(result, artifact, options);
   return result;
 }
 

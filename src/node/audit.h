@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "engine/packed.h"
 #include "model/artifact.h"
 #include "protocol/receipt.h"
 #include "protocol/verify.h"
@@ -26,7 +27,8 @@ struct Audit {
 };
 
 struct AuditOptions {
-  bool recompute = false;
+  // The artifact's weights, with which the answer is computed again; null: it is not.
+  const engine::PackedModel* recompute_with = nullptr;
   unsigned threads = 1;
   std::function<bool()> cancelled = [] { return false; };
 };

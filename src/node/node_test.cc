@@ -80,7 +80,8 @@ SignedRequest request_of(const Ask& ask) {
 
 Result<Receipt> serve(const SignedRequest& request, const std::vector<std::uint32_t>& prompt,
                       unsigned threads = 1, const model::Artifact& from = artifact()) {
-  Worker worker(from, key_of(8), key_of(9), threads);
+  const engine::PackedModel packed(from.view());
+  Worker worker(from, packed, key_of(8), key_of(9), threads);
   return worker.serve(request, prompt, [](std::uint32_t) {}, [] { return false; });
 }
 
@@ -100,7 +101,9 @@ Ask long_ask() {
 }
 
 std::optional<Reject> verdict(const Receipt& receipt, const model::Artifact& model = artifact()) {
-  const Audit result = audit(*protocol::encode_receipt(receipt), model, {.recompute = true});
+  const engine::PackedModel packed(model.view());
+  const Audit result =
+      audit(*protocol::encode_receipt(receipt), model, {.recompute_with = &packed});
   EXPECT_EQ(result.recomputed, !result.failed());
   return result.report.reject();
 }
@@ -199,7 +202,8 @@ TEST(Worker, EndsForEveryReason) {
 }
 
 TEST(Worker, CancelledSignsNothing) {
-  Worker worker(artifact(), key_of(8), key_of(9), 1);
+  const engine::PackedModel packed(artifact().view());
+  Worker worker(artifact(), packed, key_of(8), key_of(9), 1);
   const Ask ask = long_ask();
   for (const int passes : {0, 1, 5}) {
     int left = passes;
@@ -216,8 +220,9 @@ TEST(Worker, CancelledSignsNothing) {
 }
 
 TEST(Worker, CancelledAuditIsNoVerdict) {
+  const engine::PackedModel packed(artifact().view());
   const Audit result = audit(*protocol::encode_receipt(answer({})), artifact(),
-                             {.recompute = true, .cancelled = [] { return true; }});
+                             {.recompute_with = &packed, .cancelled = [] { return true; }});
   EXPECT_FALSE(result.failed());
   EXPECT_FALSE(result.recomputed);
   ASSERT_TRUE(result.inconclusive);
@@ -349,16 +354,18 @@ TEST(Liar, AnotherRequestOrTextOrKey) {
 }
 
 TEST(Tamper, EveryByteOfAReceipt) {
+  const engine::PackedModel packed(artifact().view());
   const std::string text = *protocol::encode_receipt(answer(long_ask()));
   for (std::size_t at = 0; at < text.size(); ++at) {
     std::string changed = text;
     changed[at] = static_cast<char>(changed[at] ^ (1 << (at % 8)));
-    const Audit result = audit(changed, artifact(), {.recompute = true});
+    const Audit result = audit(changed, artifact(), {.recompute_with = &packed});
     ASSERT_TRUE(result.failed()) << "byte " << at << ": " << changed.substr(at, 20);
     ASSERT_FALSE(result.recomputed);
   }
   for (std::size_t size = 0; size < text.size(); size += 7) {
-    ASSERT_TRUE(audit(text.substr(0, size), artifact(), {.recompute = true}).failed()) << size;
+    ASSERT_TRUE(audit(text.substr(0, size), artifact(), {.recompute_with = &packed}).failed())
+        << size;
   }
 }
 

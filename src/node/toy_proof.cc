@@ -41,7 +41,8 @@ model::Artifact toy_artifact(std::uint64_t seed) {
 ToyProof toy_proof(const ToyOptions& options) {
   ToyProof made{toy_artifact(1), {}};
   const std::vector<std::uint32_t> prompt = {3, 1, 4};
-  Worker worker(made.artifact, key_of(8), key_of(9), 1);
+  const engine::PackedModel packed(made.artifact.view());
+  Worker worker(made.artifact, packed, key_of(8), key_of(9), 1);
   const auto receipt = worker.serve(
       request_of(made.artifact, prompt, options.counter), prompt, [](std::uint32_t) {},
       [] { return false; });

@@ -11,12 +11,12 @@ namespace otr::node {
 
 using protocol::Receipt;
 
-Worker::Worker(const model::Artifact& artifact, crypto::PrivateKey session_key,
-               crypto::PrivateKey operator_key, unsigned threads)
+Worker::Worker(const model::Artifact& artifact, const engine::PackedModel& packed,
+               crypto::PrivateKey session_key, crypto::PrivateKey operator_key, unsigned threads)
     : artifact_(artifact),
       session_key_(std::move(session_key)),
       operator_key_(std::move(operator_key)),
-      forward_(artifact.view(), threads) {}
+      forward_(packed, threads) {}
 
 Result<Receipt> Worker::serve(const protocol::SignedRequest& request,
                               std::span<const std::uint32_t> prompt_ids,

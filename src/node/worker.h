@@ -17,9 +17,9 @@ namespace otr::node {
 
 class Worker {
  public:
-  // `artifact` must outlive the worker.
-  Worker(const model::Artifact& artifact, crypto::PrivateKey session_key,
-         crypto::PrivateKey operator_key, unsigned threads);
+  // `packed` holds the weights of `artifact`, whose own are not read; both must outlive the worker.
+  Worker(const model::Artifact& artifact, const engine::PackedModel& packed,
+         crypto::PrivateKey session_key, crypto::PrivateKey operator_key, unsigned threads);
 
   // Answers one request. `on_token` sees each id as it is chosen; `cancelled` is asked before every
   // pass. An answer is signed only when it is whole: every error leaves nothing signed.
