@@ -5,6 +5,7 @@
 #include <exception>
 #include <system_error>
 
+#include "apps/bench.h"
 #include "apps/command.h"
 #include "base/hex.h"
 #include "env/signal.h"
@@ -28,6 +29,8 @@ int run_command(int argc, char** argv) {
   otr::apps::add_verify(app, run);
   otr::apps::add_prove(app, run);
   otr::apps::add_model(app, run);
+  otr::apps::add_model_random(app, run);
+  otr::apps::add_bench(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
