@@ -1,13 +1,16 @@
 // otr model: import, show, eval.
 #include <cinttypes>
 #include <cstdio>
+#include <optional>
 
 #include "apps/command.h"
 #include "base/hex.h"
 #include "convert/float_model.h"
 #include "convert/import.h"
+#include "env/clock.h"
 #include "env/file.h"
 #include "env/signal.h"
+#include "eval/act_bits.h"
 #include "eval/fidelity.h"
 
 namespace otr::apps {
@@ -15,6 +18,7 @@ namespace {
 
 struct ModelFlags {
   std::string source, out, model, text, reference;
+  std::string act8_choice = "off", act8_text;
   int residual_frac_bits = 16;
   std::uint64_t max_tokens = 0;
   unsigned threads = default_threads();
@@ -61,16 +65,66 @@ std::string to_text(const convert::ImportReport& report, const std::string& out)
   return text;
 }
 
+// A choice of act_bits and the seconds it took.
+struct Act8 {
+  eval::ActBitsReport report;
+  double seconds = 0;
+};
+
+Result<Act8> choose_act8(const ModelFlags& flags, const std::optional<Bytes>& text,
+                         const model::Artifact& artifact) {
+  Progress progress("choosing act_bits");
+  const std::int64_t begin_ns = env::monotonic_ns();
+  const eval::ActBitsOptions options{.threads = flags.threads,
+                                     .progress = [&](std::uint64_t done, std::uint64_t all) {
+                                       progress.update("at most", done, all);
+                                       return !env::interrupted();
+                                     }};
+  const auto view = text ? std::optional(as_text(*text)) : std::nullopt;
+  OTR_TRY_ASSIGN(eval::ActBitsReport report, eval::choose_act_bits(artifact, view, options));
+  return Act8{std::move(report), static_cast<double>(env::monotonic_ns() - begin_ns) / 1e9};
+}
+
+std::string act8_text(const Act8& act8) {
+  char line[40];
+  std::snprintf(line, sizeof line, "chosen in %.1f s\n", act8.seconds);
+  return eval::to_text(act8.report) + line;
+}
+
 Result<int> import_model(const ModelFlags& flags) {
-  Progress progress("importing");
-  const convert::ImportOptions options{
+  OTR_TRY(check_can_write("--out", flags.out));
+  const bool act8 = flags.act8_choice == "auto";
+  std::optional<Bytes> text;
+  if (!flags.act8_text.empty()) {
+    if (!act8) return fail(ErrorKind::kUsage, "--act8-text needs --act8 auto");
+    OTR_TRY_ASSIGN(text, env::read_file(flags.act8_text, kMaxTextBytes));
+  }
+  std::optional<Progress> progress("importing");
+  std::optional<Act8> chosen;
+  convert::ImportOptions options{
       .residual_frac_bits = flags.residual_frac_bits,
       .progress = [&](std::string_view part, std::uint64_t done, std::uint64_t total) {
-        progress.update(part, done, total);
+        progress->update(part, done, total);
       }};
+  if (act8) {
+    options.choose_act_bits = [&](const model::Artifact& artifact) -> Result<model::ActBits> {
+      progress.emplace("importing");  // its line gives way to that of the choice
+      OTR_TRY_ASSIGN(chosen, choose_act8(flags, text, artifact));
+      return chosen->report.bits;
+    };
+  }
   OTR_TRY_ASSIGN(const convert::ImportReport report,
                  convert::import_huggingface(flags.source, flags.out, options));
-  OTR_TRY(print(flags.json ? to_json(report).dump() + "\n" : to_text(report, flags.out)));
+  if (flags.json) {
+    Json json = to_json(report);
+    if (chosen) {
+      json["act8"] = eval::to_json(chosen->report);
+      json["act8"]["seconds"] = chosen->seconds;
+    }
+    OTR_TRY(print(json.dump() + "\n"));
+  } else {
+    OTR_TRY(print(to_text(report, flags.out) + (chosen ? act8_text(*chosen) : "")));
+  }
   return kOk;
 }
 
@@ -177,14 +231,8 @@ CLI::App* add(CLI::App* parent, const char* name, const char* what, Run& run,
   return command;
 }
 
-}  // namespace
-
-void add_model(CLI::App& app, Run& run) {
-  auto flags = std::make_shared<ModelFlags>();
-  CLI::App* model = app.add_subcommand("model", "Import, show and measure models");
-  model->require_subcommand(1);
-
-  CLI::App* import = add(model, "import", "Make an artifact of a Hugging Face directory", run,
+void add_import(CLI::App& model, Run& run, const std::shared_ptr<ModelFlags>& flags) {
+  CLI::App* import = add(&model, "import", "Make an artifact of a Hugging Face directory", run,
                          flags, import_model);
   import->add_option("source", flags->source, "Directory with config.json, weights, tokeniser")
       ->required()
@@ -197,6 +245,29 @@ void add_model(CLI::App& app, Run& run) {
                    "Fraction bits of the residual; fewer leave room for larger values")
       ->capture_default_str()
       ->check(CLI::Range(8, 20));
+  import
+      ->add_option("--act8", flags->act8_choice,
+                   "auto: int8 activations, twice as fast, where measuring shows them harmless; "
+                   "takes up to 40 runs of 2048 tokens")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "off"}));
+  import
+      ->add_option("--act8-text", flags->act8_text,
+                   "UTF-8 text to measure on; without it the model writes one")
+      ->type_name("FILE");
+  import->add_option("--threads", flags->threads, "Threads of --act8 auto")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
+}
+
+}  // namespace
+
+void add_model(CLI::App& app, Run& run) {
+  auto flags = std::make_shared<ModelFlags>();
+  CLI::App* model = app.add_subcommand("model", "Import, show and measure models");
+  model->require_subcommand(1);
+
+  add_import(*model, run, flags);
 
   CLI::App* show =
       add(model, "show", "Describe an artifact and print its model root", run, flags, show_model);

@@ -196,12 +196,38 @@ Status add_head(const Checkpoint& checkpoint, const FloatConfig& source, bool eq
   return assembly.add_matrix("head", head);
 }
 
+// The same weights with other act_bits, which stand in the header and in the first tensor.
+Result<model::Artifact> with_act_bits(const model::Artifact& artifact, model::ActBits bits) {
+  model::ArtifactContents contents{.config = artifact.config(),
+                                   .tokenizer = artifact.tokenizer(),
+                                   .chat_template = artifact.chat_template(),
+                                   .data = {},
+                                   .token_bytes = artifact.view().token_bytes.size()};
+  contents.config.act_bits = std::move(bits);
+  const model::TensorSpec& last = artifact.tensors().back().spec;
+  const ByteView kept =
+      artifact.file().last(last.offset + last.size_bytes - artifact.tensors()[1].spec.offset);
+  try {
+    contents.data.reserve(artifact.file().size() + kHeaderRoom);
+  } catch (const std::exception&) {
+    return fail(ErrorKind::kIo, "there is no memory for a second artifact with other act_bits.");
+  }
+  append(contents.data, kept);
+  OTR_TRY_ASSIGN(Bytes bytes, model::encode_artifact(std::move(contents)));
+  return model::parse_artifact(std::move(bytes));
+}
+
 // The artifact is read back before it is written, so that no file is left that nothing can run.
-Result<ImportReport> write_artifact(Assembly assembly, const std::filesystem::path& out) {
+Result<ImportReport> write_artifact(Assembly assembly, const std::filesystem::path& out,
+                                    const ImportOptions& options) {
   ImportReport report = std::move(assembly.report());
   report.residual_frac_bits = assembly.shape().residual_frac_bits;
   OTR_TRY_ASSIGN(Bytes bytes, model::encode_artifact(std::move(assembly.contents())));
-  OTR_TRY_ASSIGN(const model::Artifact artifact, model::parse_artifact(std::move(bytes)));
+  OTR_TRY_ASSIGN(model::Artifact artifact, model::parse_artifact(std::move(bytes)));
+  if (options.choose_act_bits) {
+    OTR_TRY_ASSIGN(model::ActBits bits, options.choose_act_bits(artifact));
+    OTR_TRY_ASSIGN(artifact, with_act_bits(artifact, std::move(bits)));
+  }
   OTR_TRY(env::write_file_atomically(out, artifact.file(), 0644));
   report.model_root = artifact.root();
   report.artifact_bytes = artifact.file().size();
@@ -239,7 +265,7 @@ Result<ImportReport> import_huggingface(const std::filesystem::path& folder,
   OTR_TRY(add_head(checkpoint, config, options.equalise, assembly));
   assembly.add_tail(config);
   announce("check and write");
-  return write_artifact(std::move(assembly), out);
+  return write_artifact(std::move(assembly), out, options);
 }
 
 }  // namespace otr::convert

@@ -1,8 +1,8 @@
 // Import of a Hugging Face model directory as a model artifact.
 //
 // Reads config.json, the weights and the tokeniser's files, and writes one file. The function of
-// the artifact is the model's but for the rounding of its weights to int8; no data is used to
-// calibrate.
+// the artifact is the model's but for the rounding of its weights to int8, and of the rows that
+// choose_act_bits gives 8 bits; nothing else is calibrated.
 #ifndef OTR_CONVERT_IMPORT_H_
 #define OTR_CONVERT_IMPORT_H_
 
@@ -15,6 +15,7 @@
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "model/artifact.h"
 
 namespace otr::convert {
 
@@ -22,6 +23,9 @@ struct ImportOptions {
   int residual_frac_bits = 16;  // F_x in [8, 20]; lowered where the embedding needs it
   int qk_frac_bits = 13;        // F_q in [8, 13]
   bool equalise = true;         // off only to measure what it is worth
+  // Chooses the act_bits (SPEC OP-18) of the finished artifact, which has 16 everywhere. Its error
+  // ends the import. Without it, 16 they stay.
+  std::function<Result<model::ActBits>(const model::Artifact&)> choose_act_bits = {};
   // Called before each part with the number of parts done and of all.
   std::function<void(std::string_view part, std::uint64_t done, std::uint64_t total)> progress;
 };

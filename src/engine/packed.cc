@@ -6,6 +6,7 @@
 #include <cstring>
 #include <new>
 
+#include "base/check.h"
 #include "engine/pool.h"
 
 namespace otr::engine {
@@ -97,6 +98,12 @@ PackedModel::PackedModel(const machine::Model& model, const Kernel& kernel, unsi
 }
 
 PackedModel::~PackedModel() { ::munmap(memory_, size_bytes_); }
+
+void PackedModel::set_bounds(std::span<const machine::RowBounds> layers, std::int32_t head) {
+  OTR_CHECK(layers.size() == model_.layers.size());
+  for (std::size_t l = 0; l < layers.size(); ++l) model_.layers[l].bounds = layers[l];
+  model_.head_bound = head;
+}
 
 std::vector<PackedMatrix*> PackedModel::matrices() {
   std::vector<PackedMatrix*> list;

@@ -50,6 +50,10 @@ class PackedModel {
   PackedModel(const PackedModel&) = delete;
   PackedModel& operator=(const PackedModel&) = delete;
 
+  // Other bounds of the rows that enter products (SPEC OP-18), on which no weight depends: one for
+  // each layer. No engine may be in a pass.
+  void set_bounds(std::span<const machine::RowBounds> layers, std::int32_t head);
+
   const machine::Model& model() const { return model_; }
   const Kernel& kernel() const { return kernel_; }
   const Layer& layer(std::size_t l) const { return layers_[l]; }

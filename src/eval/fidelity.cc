@@ -8,25 +8,11 @@
 #include "base/check.h"
 #include "engine/forward.h"
 #include "eval/float_forward.h"
+#include "eval/log_softmax.h"
 #include "text/tokenizer.h"
 
 namespace otr::eval {
 namespace {
-
-// Natural logarithms of softmax(logits·unit).
-template <class T>
-std::vector<double> log_softmax(std::span<const T> logits, double unit) {
-  const double greatest = static_cast<double>(std::ranges::max(logits)) * unit;
-  std::vector<double> out;
-  out.reserve(logits.size());
-  double total = 0;
-  for (const T logit : logits) {
-    out.push_back(static_cast<double>(logit) * unit - greatest);
-    total += std::exp(out.back());
-  }
-  for (double& value : out) value -= std::log(total);
-  return out;
-}
 
 std::size_t most_likely(const std::vector<double>& log_probabilities) {
   return static_cast<std::size_t>(std::ranges::max_element(log_probabilities) -
@@ -49,7 +35,7 @@ class Comparison {
       float_.run(chunk);
       for (std::size_t i = 0; i < chunk.size(); ++i) {
         OTR_TRY_ASSIGN(const auto logits, exact_.logits(i));
-        add(log_softmax(logits, std::ldexp(1.0, -16)), log_softmax(float_.logits(i), 1.0),
+        add(log_softmax(logits, kLogitUnit), log_softmax(float_.logits(i), 1.0),
             window[at + i + 1]);
       }
     }
