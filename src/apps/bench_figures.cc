@@ -56,7 +56,7 @@ Spread quotients(const std::vector<double>& a, const std::vector<double>& b) {
 
 std::string to_text(const Figure& figure) {
   char head[64];
-  std::snprintf(head, sizeof head, "%-15s %2u thread%s  ", figure.name.c_str(), figure.threads,
+  std::snprintf(head, sizeof head, "%-16s %2u thread%s  ", figure.name.c_str(), figure.threads,
                 figure.threads == 1 ? " " : "s");
   std::string text = head + range(figure.value) + " " + figure.unit;
   for (const Rival& rival : figure.rivals) {

@@ -334,10 +334,13 @@ Result<std::vector<Figure>> bench_decode(const BenchSubject& subject, unsigned t
   figure.notes = {"a token reads " + std::to_string(static_cast<std::uint64_t>(bytes / 1e6)) +
                   " MB of weights (K and V not counted)"};
   OTR_TRY(warm_up(subject, kv_bytes(shape, positions), ours, figure));
-  ReadCeiling read(threads);
-  std::vector<Other> others = {
-      {"reading memory", "GB/s", bytes / 1e9, [&] { return read.measure(kTurnSeconds) / 1e9; }}};
+  std::vector<Other> others;
   if (options.peer) others.push_back(peer_side(*options.peer, threads, 0, options.tokens));
+  std::optional<ReadCeiling> read;  // made when its first turn comes
+  others.push_back({"reading memory", "GB/s", bytes / 1e9, [&] {
+                      if (!read) read.emplace(threads);
+                      return read->measure(kTurnSeconds) / 1e9;
+                    }});
   OTR_TRY(compare(figure, rate_of(options.tokens, ours), others, options.repetitions));
   return std::vector{figure};
 }
@@ -362,6 +365,7 @@ Result<std::vector<Figure>> bench_prefill(const BenchSubject& subject, unsigned 
   OTR_TRY(warm_up(subject, kv_bytes(model.shape, options.tokens), ours, figure));
   ProductCeiling products(threads);
   std::vector<Other> others;
+  if (options.peer) others.push_back(peer_side(*options.peer, threads, options.tokens, 0));
   if (has_byte_products()) {
     const double share = work.products() / work.byte_products();
     others.push_back(
@@ -370,7 +374,6 @@ Result<std::vector<Figure>> bench_prefill(const BenchSubject& subject, unsigned 
   } else {
     figure.notes.emplace_back("no ceiling is known for this processor's kernel");
   }
-  if (options.peer) others.push_back(peer_side(*options.peer, threads, options.tokens, 0));
   OTR_TRY(compare(figure, rate_of(options.tokens, ours), others, options.repetitions));
   return std::vector{figure};
 }
@@ -423,7 +426,7 @@ Result<std::vector<Figure>> bench_trace(const BenchSubject& subject, unsigned th
     });
   };
   OTR_TRY(prefill_of(true)());
-  OTR_TRY_ASSIGN(Figure long_prompt, cost("trace, prefill", threads, prefill_of(true),
+  OTR_TRY_ASSIGN(Figure long_prompt, cost("trace of prefill", threads, prefill_of(true),
                                           prefill_of(false), options.repetitions));
   Sequence with(shape, true), without(shape, false);
   for (Sequence* sequence : {&with, &without}) {
@@ -437,7 +440,7 @@ Result<std::vector<Figure>> bench_trace(const BenchSubject& subject, unsigned th
     };
   };
   OTR_TRY_ASSIGN(Figure decode,
-                 cost("trace, decode", threads, decode_of(with), decode_of(without), pairs));
+                 cost("trace of decode", threads, decode_of(with), decode_of(without), pairs));
   return std::vector{std::move(long_prompt), std::move(decode)};
 }
 
