@@ -68,14 +68,14 @@ ArtifactContents random_artifact(const RandomArtifactOptions& options) {
   ArtifactContents contents;
   Config& config = contents.config;
   config.shape = {.hidden = options.hidden,
-                  .heads = 2,
-                  .kv_heads = 1,
-                  .head_dim = 4,
-                  .ffn = 15,
+                  .heads = options.heads,
+                  .kv_heads = options.kv_heads,
+                  .head_dim = options.head_dim,
+                  .ffn = options.ffn,
                   .layers = options.layers,
                   .vocabulary = 17,
                   .context = 300,
-                  .window = 0,
+                  .window = options.window,
                   .residual_frac_bits = 16,
                   .qk_frac_bits = 13,
                   .eps = 1 << 20,
@@ -83,11 +83,23 @@ ArtifactContents random_artifact(const RandomArtifactOptions& options) {
                   .qk_norm = options.qk_norm};
   config.tied = options.tied;
   config.qk_bias = config.o_bias = options.biases;
-  const std::vector<int> bits(options.layers, 16);
-  config.act_bits = {.attn = bits, .o = bits, .mlp = bits, .down = bits, .head = 16};
+  const auto bits = [&](std::uint32_t begin) {
+    std::vector<int> list;
+    for (std::uint32_t l = 0; l < options.layers; ++l) {
+      list.push_back(options.mixed_act_bits && (begin + l) % 2 == 0 ? 8 : 16);
+    }
+    return list;
+  };
+  config.act_bits = {.attn = bits(0),
+                     .o = bits(1),
+                     .mlp = bits(1),
+                     .down = bits(0),
+                     .head = options.mixed_act_bits ? 8 : 16};
   config.eos_ids = {2, 16};
   for (const std::string& name : exponent_names(config)) {
-    config.exponents[name] = name.ends_with("norm") ? 16 : 22;
+    config.exponents[name] = name.ends_with("norm")        ? 16
+                             : name.starts_with("layers.") ? options.exponent
+                                                           : 22;
   }
   contents.tokenizer = R"({"for":"tests"})";
   contents.chat_template = "{{ messages }}";
