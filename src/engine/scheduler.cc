@@ -268,6 +268,8 @@ void Scheduler::after_rows(Sequence& sequence) {
   if (sequence.entry->page() != page) {
     sequence.kv = KvCache(shape_, PrefixCache::pages(sequence.entry));
   }
+  // Else there would be more pages than are counted.
+  OTR_DCHECK(sequence.kv.pages().back() == sequence.entry->page());
 }
 
 void Scheduler::choose_tokens(std::span<const std::size_t> rows,
