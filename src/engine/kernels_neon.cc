@@ -226,9 +226,9 @@ void multiply_dot(const std::uint8_t* weights, std::size_t blocks, std::size_t g
 
 namespace {
 
-// Two rows of eight bytes each for a pair of groups: the planes of row 2i where there are two
-// planes, else the rows 2i and 2i + 1 of `count`. Of a last group without a partner, `alone`, the
-// second four bytes are zeros.
+// Two rows of eight bytes each for a pair of groups: the planes of row i where there are two
+// planes, else the rows 2i and 2i + 1 of `count`. Beside a last group without a partner, `alone`,
+// stand weights of zero; of its two planes there are eight bytes only.
 template <std::size_t kPlanes>
 inline int8x16_t two_rows(const InputRow* rows, std::size_t i, std::size_t count, std::size_t g,
                           bool alone) {
@@ -237,9 +237,8 @@ inline int8x16_t two_rows(const InputRow* rows, std::size_t i, std::size_t count
     return alone ? zip_low(load_half(from), vdupq_n_s8(0)) : load(from);
   } else {
     std::uint8_t bytes[16] = {};
-    const std::size_t size = alone ? 4 : 8;
     for (std::size_t n = 0; n < 2 && 2 * i + n < count; ++n) {
-      std::memcpy(bytes + 8 * n, rows[2 * i + n].data + 4 * g, size);
+      std::memcpy(bytes + 8 * n, rows[2 * i + n].data + 4 * g, 8);
     }
     return load(bytes);
   }

@@ -199,7 +199,7 @@ TEST_P(EveryKernel, MultipliesTheLongestRows) {
 
 // --- Attention -----------------------------------------------------------------------------------
 
-constexpr std::size_t kHeadDims[] = {2, 4, 6, 16, 48, 64, 80, 96, 128, 256};
+constexpr std::size_t kHeadDims[] = {2, 4, 6, 8, 16, 24, 40, 48, 64, 80, 96, 128, 256};
 
 TEST_P(EveryKernel, ScoresEveryRangeOfBlocks) {
   for (const std::size_t d : kHeadDims) {
@@ -278,24 +278,31 @@ Weighed weigh(const std::vector<std::int32_t>& sums, int q_exponent, const KvTil
 }
 
 // The kinds of tiles that weigh() is tried on.
-enum class Scores { kZero, kOneOctave, kSomeOctaves, kAny, kEnds };
+enum class Scores { kZero, kOneOctave, kSomeOctaves, kFarOctaves, kAny, kEnds };
 
 TEST_P(EveryKernel, WeighsEveryRangeOfPositions) {
   constexpr std::int64_t kGreatest = std::int64_t{4095} * 4095 * 128;
   using enum Scores;
-  for (const Scores kind : {kZero, kOneOctave, kSomeOctaves, kAny, kEnds}) {
+  for (const Scores kind : {kZero, kOneOctave, kSomeOctaves, kFarOctaves, kAny, kEnds}) {
     for (const int v_span : {0, 3, 30}) {  // of V's exponents
-      const int q_exponent = static_cast<int>(between(4, 13));
+      const int q_exponent = kind == kFarOctaves ? 4 : static_cast<int>(between(4, 13));
       std::vector<std::int8_t> k_exponent, v_exponent;
       std::vector<std::int32_t> sums;
       for (std::size_t u = 0; u < kTilePositions; ++u) {
-        k_exponent.push_back(
-            static_cast<std::int8_t>(kind == kEnds ? (u % 2 == 0 ? 4 : 13) : between(4, 13)));
+        std::int64_t exponent = between(4, 13);
+        if (kind == kFarOctaves) exponent = 4;
+        if (kind == kEnds) exponent = u % 2 == 0 ? 4 : 13;
+        k_exponent.push_back(static_cast<std::int8_t>(exponent));
         v_exponent.push_back(static_cast<std::int8_t>(between(-v_span, v_span)));
         const int shift = q_exponent + k_exponent.back() - 8;
         std::int64_t sum = 0;
         if (kind == kOneOctave) sum = between(-128, 127) << shift;
         if (kind == kSomeOctaves) sum = between(-(20 << 8 << shift), 20 << 8 << shift);
+        // Gaps whose low 16 bits, or low 8, are those of a small gap.
+        if (kind == kFarOctaves) {
+          const std::int64_t unit = std::int64_t{1} << (between(0, 1) == 0 ? 8 : 16);
+          sum = -(between(0, 100) * unit + between(0, 20)) * 256 + between(0, 255);
+        }
         if (kind == kAny) sum = between(-kGreatest, kGreatest);
         if (kind == kEnds) sum = between(0, 1) == 0 ? -kGreatest : kGreatest;
         sums.push_back(static_cast<std::int32_t>(std::clamp(sum, -kGreatest, kGreatest)));
