@@ -1,9 +1,6 @@
 // otr bench: how fast the engine is on this machine, beside what the machine allows.
 #include "apps/bench.h"
 
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include "apps/bench_figures.h"
 #include "apps/bench_runs.h"
 #include "base/hex.h"
@@ -19,14 +16,6 @@ struct BenchFlags {
   Peer peer;
   bool json = false;
 };
-
-// Gives the pages that lie inside `weights` back to the system; they are not read again.
-void give_back(std::span<const std::int8_t> weights) {
-  const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const auto begin = (reinterpret_cast<std::uintptr_t>(weights.data()) + page - 1) / page * page;
-  const auto end = reinterpret_cast<std::uintptr_t>(weights.data() + weights.size()) / page * page;
-  if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-}
 
 Json head(const BenchFlags& flags, const model::Artifact& artifact, double load_peak) {
   return {{"version", OTR_VERSION},
@@ -55,14 +44,13 @@ std::string head_text(const Json& head) {
 }
 
 Result<int> bench(const BenchFlags& flags, BenchRun& run) {
-  OTR_TRY_ASSIGN(const model::Artifact artifact, load_model(flags.model));
+  OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
   std::vector<unsigned> thread_counts = flags.threads;
   if (thread_counts.empty()) {
     thread_counts = {1};
     if (default_threads() > 1) thread_counts.push_back(default_threads());
   }
-  const engine::PackedModel packed(artifact.view(), engine::best_kernel(), default_threads(),
-                                   give_back);
+  const engine::PackedModel packed = pack(artifact, default_threads());
   Json report = head(flags, artifact, peak_memory().value_or(0));
   if (!flags.json) OTR_TRY(print(head_text(report)));
   BenchOptions options = flags.options;
