@@ -448,31 +448,25 @@ void Forward::append_to_traces(std::size_t layer) {
   const std::size_t rows = rows_.size(), d = shape.hidden, width = shape.head_dim + 1;
   const std::size_t tiles = merkle::tiles_per_row(d);
   // Streams of the layer: K and V of each head, and the residual, whose rows have several leaves.
-  const std::size_t pairs = 2 * std::size_t{shape.kv_heads}, leaves = pairs + tiles;
-  hashes_.resize(rows * leaves);
+  const std::size_t pairs = 2 * std::size_t{shape.kv_heads};
+  hashes_.resize(rows * (pairs + tiles));
   const auto kv_rows = [&](std::size_t p, std::size_t i, std::size_t count) {
     const std::size_t at = (p / 2 * rows + i) * width;
     return p % 2 == 0 ? as_bytes(std::span(std::as_const(k_rows_)).subspan(at, count * width))
                       : as_bytes(std::span(std::as_const(v_rows_)).subspan(at, count * width));
   };
-  const auto x_tile = [&](std::size_t i, std::size_t tile) {
-    const std::size_t at = tile * merkle::kTileElements;
-    return as_bytes(
-        std::span(std::as_const(x_)).subspan(i * d + at, std::min(merkle::kTileElements, d - at)));
+  const auto x_rows = [&](std::size_t i, std::size_t count) {
+    return as_bytes(std::span(std::as_const(x_)).subspan(i * d, count * d));
   };
-  const std::size_t shares = pool_.threads();
-  pool_.split(shares, [&](std::size_t begin, std::size_t end) {
-    for (std::size_t share = begin; share < end; ++share) {
-      for (std::size_t n = share; n < rows * leaves; n += shares) {
-        const std::size_t i = n / leaves, p = n % leaves;
-        if (segments_[rows_[i].segment].trace == nullptr) continue;
-        if (p < pairs) {
-          hashes_[p * rows + i] = merkle::leaf(kv_rows(p, i, 1));
-        } else {
-          hashes_[pairs * rows + i * tiles + (p - pairs)] = merkle::leaf(x_tile(i, p - pairs));
-        }
-      }
+  pool_.split(rows, [&](std::size_t begin, std::size_t end) {
+    const std::size_t count = end - begin;
+    for (std::size_t p = 0; p < pairs; ++p) {
+      merkle::leaf_hashes(p % 2 == 0 ? merkle::Type::kI16 : merkle::Type::kI8, width,
+                          kv_rows(p, begin, count),
+                          std::span(hashes_).subspan(p * rows + begin, count));
     }
+    merkle::leaf_hashes(merkle::Type::kI32, d, x_rows(begin, count),
+                        std::span(hashes_).subspan(pairs * rows + begin * tiles, count * tiles));
   });
   std::vector<std::size_t> first;  // row of each segment
   for (std::size_t i = 0; i < rows; ++i) {
@@ -490,10 +484,8 @@ void Forward::append_to_traces(std::size_t layer) {
                                           kv_rows(p, i, count),
                                           hashes.subspan(p * rows + i, count));
       } else {
-        segments_[s].trace->append_hashed(
-            {merkle::Kind::kResidual, l, 0},
-            as_bytes(std::span(std::as_const(x_)).subspan(i * d, count * d)),
-            hashes.subspan(pairs * rows + i * tiles, count * tiles));
+        segments_[s].trace->append_hashed({merkle::Kind::kResidual, l, 0}, x_rows(i, count),
+                                          hashes.subspan(pairs * rows + i * tiles, count * tiles));
       }
     }
   });

@@ -1,6 +1,6 @@
 #include "engine/kv_cache.h"
 
-#include <cstdlib>
+#include <algorithm>
 #include <new>
 
 #include "base/check.h"
@@ -8,7 +8,7 @@
 namespace otr::engine {
 namespace {
 
-constexpr std::size_t kLine = 64;
+constexpr std::align_val_t kLine{64};
 
 std::size_t tile_size(std::size_t head_dim) {  // K, V and both exponents: a multiple of a line
   return kTilePositions * (3 * head_dim + 2);
@@ -16,7 +16,7 @@ std::size_t tile_size(std::size_t head_dim) {  // K, V and both exponents: a mul
 
 }  // namespace
 
-void KvPage::Free::operator()(void* memory) const { std::free(memory); }
+void KvPage::Free::operator()(void* memory) const { ::operator delete(memory, kLine); }
 
 std::size_t KvPage::size_bytes(const machine::Shape& shape) {
   return std::size_t{shape.layers} * shape.kv_heads * tile_size(shape.head_dim);
@@ -26,8 +26,7 @@ std::size_t KvPage::size_bytes(const machine::Shape& shape) {
 KvPage::KvPage(const machine::Shape& shape)
     : head_dim_(shape.head_dim),
       kv_heads_(shape.kv_heads),
-      memory_(static_cast<std::uint8_t*>(std::aligned_alloc(kLine, size_bytes(shape)))) {
-  if (memory_ == nullptr) throw std::bad_alloc();
+      memory_(static_cast<std::uint8_t*>(::operator new(size_bytes(shape), kLine))) {
   std::fill_n(memory_.get(), size_bytes(shape), std::uint8_t{0});
 }
 

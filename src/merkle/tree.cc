@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "crypto/sha256.h"
+#include "crypto/sha256_pairs.h"
 
 namespace otr::merkle {
 namespace {
@@ -29,11 +30,26 @@ template <class Sink>
 void append_rows_to(Sink& to, Kind kind, Type type, std::uint64_t cols, ByteView rows) {
   const std::size_t row_bytes = cols * size_bytes(type);
   OTR_CHECK(cols > 0 && type != Type::kHash && rows.size() % row_bytes == 0);
-  const std::size_t tile_bytes = tile_elements(kind) * size_bytes(type);
-  for (; !rows.empty(); rows = rows.subspan(row_bytes)) {
-    for (std::size_t at = 0; at < row_bytes; at += tile_bytes) {
-      to.append(leaf(rows.subspan(at, std::min(tile_bytes, row_bytes - at))));
+  if (kind == Kind::kMicroTensor) {
+    const std::size_t tile_bytes = kMicroTileElements * size_bytes(type);
+    for (; !rows.empty(); rows = rows.subspan(row_bytes)) {
+      for (std::size_t at = 0; at < row_bytes; at += tile_bytes) {
+        to.append(leaf(rows.subspan(at, std::min(tile_bytes, row_bytes - at))));
+      }
     }
+    return;
+  }
+  // Some rows at a time, so that a tensor of gigabytes needs no list of all its leaves.
+  constexpr std::size_t kLeaves = 1024;
+  const std::size_t tiles = tiles_per_row(cols);
+  const std::size_t step = std::max<std::size_t>(1, kLeaves / tiles) * row_bytes;
+  std::vector<Hash> hashes;
+  while (!rows.empty()) {
+    const ByteView some = rows.first(std::min(step, rows.size()));
+    hashes.resize(some.size() / row_bytes * tiles);
+    leaf_hashes(type, cols, some, hashes);
+    to.append(std::span<const Hash>(hashes));
+    rows = rows.subspan(some.size());
   }
 }
 
@@ -93,6 +109,25 @@ void Frontier::append(const Hash& leaf_hash) {
   ++size_;
 }
 
+void Frontier::append(std::span<const Hash> leaf_hashes) {
+  OTR_CHECK(leaf_hashes.size() <= kMaxLeaves - size_);
+  std::vector<Hash> level(leaf_hashes.begin(), leaf_hashes.end()), above;
+  for (std::size_t k = 0; !level.empty(); ++k) {
+    if ((size_ >> k & 1) != 0) level.insert(level.begin(), complete_[k]);
+    if (level.size() % 2 != 0) {
+      complete_[k] = level.back();
+      level.pop_back();
+    }
+    above.resize(level.size() / 2);
+    if (!above.empty()) {
+      crypto::sha256_each("OTR.node", level.front().data(), 2 * sizeof(Hash), 2 * sizeof(Hash),
+                          above);
+    }
+    std::swap(level, above);
+  }
+  size_ += leaf_hashes.size();
+}
+
 Hash Frontier::top() const {
   OTR_CHECK(size_ >= 1);
   // Climbs the right edge: `edge` is the node of the level that holds the last leaf.
@@ -140,6 +175,27 @@ std::vector<Hash> Tree::open_range(std::uint64_t begin, std::uint64_t end) const
     end = (end + 1) / 2;
   }
   return path;
+}
+
+void leaf_hashes(Type type, std::uint64_t cols, ByteView rows, std::span<Hash> hashes) {
+  const std::size_t row_bytes = cols * size_bytes(type), tiles = tiles_per_row(cols);
+  OTR_CHECK(cols > 0 && rows.size() % row_bytes == 0);
+  const std::size_t count = rows.size() / row_bytes;
+  OTR_CHECK(hashes.size() == count * tiles);
+  const std::size_t tile_bytes = kTileElements * size_bytes(type);
+  const auto each = [&](std::size_t at, std::size_t size, std::size_t stride, std::span<Hash> to) {
+    if (!to.empty()) crypto::sha256_each("OTR.leaf", rows.data() + at, size, stride, to);
+  };
+  if (tiles == 1 || row_bytes % tile_bytes == 0) {  // all tiles of one size, side by side
+    const std::size_t size = std::min(tile_bytes, row_bytes);
+    return each(0, size, size, hashes);
+  }
+  std::vector<Hash> last(count);  // the short tiles at the rows' ends
+  each((tiles - 1) * tile_bytes, row_bytes - (tiles - 1) * tile_bytes, row_bytes, last);
+  for (std::size_t i = 0; i < count; ++i) {
+    each(i * row_bytes, tile_bytes, tile_bytes, hashes.subspan(i * tiles, tiles - 1));
+    hashes[i * tiles + tiles - 1] = last[i];
+  }
 }
 
 void append_rows(Frontier& to, Kind kind, Type type, std::uint64_t cols, ByteView rows) {

@@ -70,6 +70,8 @@ inline constexpr std::uint64_t kMaxLeaves = std::uint64_t{1} << 56;
 class Frontier {
  public:
   void append(const Hash& leaf_hash);
+  // The same for each of them, in order.
+  void append(std::span<const Hash> leaf_hashes);
   [[nodiscard]] std::uint64_t size() const { return size_; }
   // Requires size() >= 1. May be asked at any time; costs O(log n) hashes.
   [[nodiscard]] Hash top() const;
@@ -84,6 +86,9 @@ class Frontier {
 class Tree {
  public:
   void append(const Hash& leaf_hash);
+  void append(std::span<const Hash> leaf_hashes) {
+    for (const Hash& hash : leaf_hashes) append(hash);
+  }
   [[nodiscard]] std::uint64_t size() const { return levels_.empty() ? 0 : levels_[0].size(); }
   // Requires size() >= 1.
   [[nodiscard]] Hash top() const;
@@ -98,6 +103,10 @@ class Tree {
   // levels_[k][i] is the root of the full subtree of leaves [i·2^k, (i + 1)·2^k).
   std::vector<std::vector<Hash>> levels_;
 };
+
+// The leaves of whole rows of `cols` elements of `type`, each row cut into tiles of kTileElements,
+// in order. Requires as many hashes as there are tiles.
+void leaf_hashes(Type type, std::uint64_t cols, ByteView rows, std::span<Hash> hashes);
 
 // Appends the leaves of whole rows of `cols` elements of `type`, each row cut into tiles as the
 // kind demands. Requires rows.size() to be a multiple of one row's bytes.

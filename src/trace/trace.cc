@@ -65,7 +65,7 @@ void TraceBuilder::append_hashed(const StreamId& id, ByteView rows, std::span<co
   OTR_CHECK(leaves.size() == count * merkle::tiles_per_row(stream.format.cols));
   std::visit(
       [&](auto& tree) {
-        for (const Hash& leaf : leaves) tree.append(leaf);
+        tree.append(leaves);
       },
       stream.tree);
   stream.rows += count;
