@@ -68,6 +68,7 @@ std::vector<Head> attend_together(const Kernel& kernel, const std::vector<Questi
   scratch.sums.assign(kMostQueries * kTilePositions, 1 << 30);
   scratch.w.assign(kMostQueries * kTilePositions, 77);
   scratch.a.assign(5, -1);
+  scratch.tiles.assign(6 * kMostQueries, TileSums{1 << 20, 1 << 20, 1 << 14});
   std::vector<std::vector<std::int16_t>> q;
   std::vector<std::vector<std::int32_t>> out(questions.size(), std::vector<std::int32_t>(d, 99));
   std::vector<HeadOutput> outputs(questions.size());
