@@ -119,7 +119,7 @@ void hash_pair(std::string_view tag, std::array<const std::uint8_t*, 2> message,
   const std::size_t head = std::min(size, kBlock - kTagSize);
   for (std::size_t l = 0; l < 2; ++l) {
     std::memcpy(first[l].data(), tag.data(), kTagSize);
-    std::memcpy(first[l].data() + kTagSize, message[l], head);
+    std::copy_n(message[l], head, first[l].data() + kTagSize);
   }
   std::array<Tail, 2> tail;
   if (head < kBlock - kTagSize) {

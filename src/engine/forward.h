@@ -35,7 +35,7 @@ struct Segment {
 
 class Forward {
  public:
-  static constexpr std::uint32_t kChunk = 128;        // rows of a pass that suit a long prompt
+  static constexpr std::uint32_t kChunk = 256;        // rows of a pass that suit a long prompt
   static constexpr std::uint32_t kMaxRows = 1024;     // of one pass
   static constexpr std::uint32_t kMaxLogitRows = 64;  // of one call of logits()
 
