@@ -108,6 +108,11 @@ test_golden_path() {
   expect_json 0 "$otr" model show M --json
   expect_json 0 "$otr" model import "$HF" -o M2 --json
   cmp -s M M2 || fail "two imports differ"
+  expect_json 0 "$otr" model import "$HF" -o A --act8 auto --act8-text "$HF/config.json" --json
+  cmp -s M A && fail "--act8 auto chose nothing"
+  expect 0 'Receipt: A.json' "$otr" ask --model A --max-tokens 4 --receipt A.json "a prompt"
+  expect 0 '^VERIFIED' "$otr" verify A.json --model A --recompute
+  expect 2 'act8 auto' "$otr" model import "$HF" -o A --act8-text text
   printf 'Some text to measure the model on.\n' >text
   expect 0 'float32' "$otr" model eval M --text text
   expect_json 0 "$otr" model eval M --text text --reference "$HF" --json
