@@ -19,6 +19,7 @@ using model::ActBits;
 constexpr std::size_t kKindCount = 5;
 constexpr std::size_t kHead = 4;
 constexpr const char* kKindNames[kKindCount] = {"attn", "o", "mlp", "down", "head"};
+
 std::span<int> bits_of(ActBits& bits, std::size_t kind) {
   switch (kind) {
     case 0:
@@ -174,10 +175,10 @@ class Search {
       // do.
       const double excess = std::min(counted(cost) / options_.kl_budget, 2.0);
       const double keep = used_ < options_.max_trials ? sum / excess : 0;
-      while (!chosen.empty() && sum >= keep) {
+      do {
         sum -= chosen.back().cost;
         chosen.pop_back();
-      }
+      } while (!chosen.empty() && sum >= keep);
     }
   }
 

@@ -138,6 +138,20 @@ TEST(ActBits, ABudgetForAllTakesAllAndNoBudgetNothing) {
   EXPECT_EQ(chosen(choose_act_bits(artifact, text, options).value()), 0U);
 }
 
+TEST(ActBits, TheUnionIsMeasuredAndNotOnlyItsParts) {
+  const model::Artifact artifact = import(random_folder("union"));
+  const auto all = choose_act_bits(artifact, std::nullopt, quick(10)).value();
+  ASSERT_EQ(chosen(all), 9U);
+  // Each kind alone is within this; all together are not.
+  ActBitsOptions options = quick(10);
+  options.kl_p99_budget = 0.95 * all.cost.kl_p99;
+  const auto some = choose_act_bits(artifact, std::nullopt, options).value();
+  EXPECT_LE(some.cost.kl_p99, options.kl_p99_budget);
+  EXPECT_GE(chosen(some), 1U);
+  EXPECT_LT(chosen(some), 9U);
+  EXPECT_EQ(some.kinds[0].chosen, 0U) << "the dearest goes first";
+}
+
 TEST(ActBits, OutliersInOneKindKeepItAt16) {
   const fs::path folder = random_folder("outliers");
   const double plain = cost_of(import(folder), all_8_bits(2), 70);
