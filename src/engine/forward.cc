@@ -86,41 +86,66 @@ void prefetch_part(const std::uint8_t* next, std::size_t size, std::size_t index
   }
 }
 
+// The same for what is about to be written.
+void prefetch_to_write(const std::uint8_t* to, std::size_t size) {
+  constexpr std::size_t kLine = 64;
+  for (std::size_t at = 0; at < size; at += kLine) __builtin_prefetch(to + at, 1, 2);
+}
+
 }  // namespace
 
 template <class Body>
-void Forward::multiply(std::initializer_list<const PackedMatrix*> matrices, const Input& input,
+void Forward::multiply(std::initializer_list<Product> products, const Input& input,
                        const Body& body) {
+  // One unit is the two blocks of a piece; a thread takes as many at a time as stay in the second
+  // cache while all rows pass over them, so that the rows come but once for all of them.
+  constexpr std::size_t kPanelBytes = std::size_t{3} << 17;
+  const auto units_of = [](const PackedMatrix& m) {
+    return (m.blocks() + kMostBlocks - 1) / kMostBlocks;
+  };
   std::size_t units = 0;
-  for (const PackedMatrix* m : matrices) units += (m->blocks() + kMostBlocks - 1) / kMostBlocks;
-  const auto run_unit = [&](const PackedMatrix& m, std::size_t which, std::size_t block) {
+  for (const Product& product : products) units += units_of(*product.matrix);
+  const std::size_t pieces = (input.rows.size() + kMostRows - 1) / kMostRows;
+  const auto run_panel = [&](const Product& product, std::size_t which, std::size_t begin,
+                             std::size_t end, std::size_t next) {
+    const PackedMatrix& m = *product.matrix;
     alignas(64) std::array<std::int64_t, kMostRows * kPieceRows> acc;
-    const std::size_t blocks = std::min(kMostBlocks, m.blocks() - block);
-    const std::size_t n = block * kBlockRows;
-    const std::size_t count = std::min<std::size_t>(blocks * kBlockRows, m.matrix.rows - n);
-    const std::size_t pieces = (input.rows.size() + kMostRows - 1) / kMostRows;
-    const std::size_t next_blocks = std::min(kMostBlocks, m.blocks() - block - blocks);
-    for (std::size_t i = 0; i < input.rows.size(); i += kMostRows) {
-      if (pieces > 1) {
-        prefetch_part(m.block(block + blocks), next_blocks * m.groups() * kGroupBytes,
-                      i / kMostRows, pieces);
-      }
+    for (std::size_t piece = 0; piece < pieces; ++piece) {
+      const std::size_t i = piece * kMostRows;
       const std::size_t rows = std::min(kMostRows, input.rows.size() - i);
-      kernel_.multiply(m.block(block), blocks, m.groups(), input.rows.data() + i, rows, input.bits,
-                       acc.data());
-      body(which, n, i,
-           Piece{acc.data(), rows, count, blocks * kBlockRows, &m.matrix.scale[n],
-                 m.matrix.bias.empty() ? nullptr : &m.matrix.bias[n]});
+      if (pieces > 1) {
+        prefetch_part(m.block(end), (next - end) * m.groups() * kGroupBytes, piece, pieces);
+      }
+      for (std::size_t block = begin; block < end; block += kMostBlocks) {
+        const std::size_t blocks = std::min(kMostBlocks, end - block), n = block * kBlockRows;
+        for (std::size_t r = 0; pieces > 1 && r < rows; ++r) {
+          prefetch_to_write(static_cast<const std::uint8_t*>(product.data) +
+                                ((i + r) * m.matrix.rows + n) * product.element_size,
+                            blocks * kBlockRows * product.element_size);
+        }
+        kernel_.multiply(m.block(block), blocks, m.groups(), input.rows.data() + i, rows,
+                         input.bits, acc.data());
+        body(which, n, i,
+             Piece{acc.data(), rows, std::min<std::size_t>(blocks * kBlockRows, m.matrix.rows - n),
+                   blocks * kBlockRows, &m.matrix.scale[n],
+                   m.matrix.bias.empty() ? nullptr : &m.matrix.bias[n]});
+      }
     }
   };
   pool_.split(units, [&](std::size_t begin, std::size_t end) {
-    std::size_t which = 0, first = 0;
-    for (const PackedMatrix* m : matrices) {
-      const std::size_t own = (m->blocks() + kMostBlocks - 1) / kMostBlocks;
-      for (std::size_t u = std::max(begin, first); u < std::min(end, first + own); ++u) {
-        run_unit(*m, which, (u - first) * kMostBlocks);
+    std::size_t which = 0, first = 0;  // first unit of the matrix
+    for (const Product& product : products) {
+      const PackedMatrix* const m = product.matrix;
+      const std::size_t last = first + units_of(*m);
+      const std::size_t panel =
+          std::max<std::size_t>(1, kPanelBytes / (kMostBlocks * m->groups() * kGroupBytes));
+      const auto block_of = [&](std::size_t unit) {
+        return std::min((std::min({unit, end, last}) - first) * kMostBlocks, m->blocks());
+      };
+      for (std::size_t u = std::max(begin, first); u < std::min(end, last); u += panel) {
+        run_panel(product, which, block_of(u), block_of(u + panel), block_of(u + 2 * panel));
       }
-      first += own;
+      first = last;
       ++which;
     }
   });
@@ -184,7 +209,7 @@ void Forward::project_qkv(std::size_t layer) {
   q_.resize(rows_.size() * l.wq.matrix.rows);
   k_.resize(rows_.size() * l.wk.matrix.rows);
   v_.resize(rows_.size() * l.wv.matrix.rows);
-  multiply({&l.wq, &l.wk, &l.wv}, a_,
+  multiply({{&l.wq, q_.data(), 4}, {&l.wk, k_.data(), 4}, {&l.wv, v_.data(), 8}}, a_,
            [&](std::size_t which, std::size_t n, std::size_t i, const Piece& piece) {
              const machine::Matrix& m = *matrices[which];
              if (which == 2) return scaled(piece, &v_[i * m.rows + n], m.rows);
@@ -325,38 +350,50 @@ void Forward::attention_rows(std::size_t layer) {
 void Forward::add_residual(std::size_t layer, const PackedMatrix& matrix, const Input& input,
                            const char* stage) {
   const machine::Matrix& m = matrix.matrix;
-  multiply({&matrix}, input, [&](std::size_t, std::size_t n, std::size_t i, const Piece& piece) {
-    const Shifts shifts(input, i, piece.rows, m.exponent - model_.shape.residual_frac_bits);
-    refuse(add_linear(piece, shifts.data(), &x_[i * m.rows + n], m.rows), i, layer, stage);
-  });
+  multiply({{&matrix, x_.data(), 4}}, input,
+           [&](std::size_t, std::size_t n, std::size_t i, const Piece& piece) {
+             const Shifts shifts(input, i, piece.rows,
+                                 m.exponent - model_.shape.residual_frac_bits);
+             refuse(add_linear(piece, shifts.data(), &x_[i * m.rows + n], m.rows), i, layer, stage);
+           });
 }
 
-void Forward::gate_and_up(std::size_t layer) {
-  const PackedModel::Layer& l = packed_.layer(layer);
+void Forward::gate_rows(std::size_t layer) {
   const std::size_t n_ff = model_.shape.ffn;
-  gate_.resize(rows_.size() * n_ff);
-  up_.resize(rows_.size() * n_ff);
-  multiply({&l.w_gate, &l.w_up}, a_,
-           [&](std::size_t which, std::size_t n, std::size_t i, const Piece& piece) {
-             scaled(piece, (which == 0 ? gate_ : up_).data() + i * n_ff + n, n_ff);
+  products_.resize(rows_.size() * n_ff);
+  gates_.resize(rows_.size() * n_ff);
+  gate_exponents_.resize(rows_.size());
+  multiply({{&packed_.layer(layer).w_gate, products_.data(), 8}}, a_,
+           [&](std::size_t, std::size_t n, std::size_t i, const Piece& piece) {
+             scaled(piece, &products_[i * n_ff + n], n_ff);
            });
+  pool_.split(rows_.size(), [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) {
+      gate_exponents_[i] = gate_row(std::span(products_).subspan(i * n_ff, n_ff),
+                                    model_.layers[layer].w_gate.exponent + a_.exponents[i],
+                                    std::span(gates_).subspan(i * n_ff, n_ff));
+      if (gate_exponents_[i] >= 0) continue;
+      refuse(i, layer, "gate row (SPEC OP-15)");
+      gate_exponents_[i] = 0;
+    }
+  });
 }
 
 void Forward::feed_forward_rows(std::size_t layer) {
   const std::size_t n_ff = model_.shape.ffn;
   const machine::Layer& weights = model_.layers[layer];
+  multiply({{&packed_.layer(layer).w_up, products_.data(), 8}}, a_,
+           [&](std::size_t, std::size_t n, std::size_t i, const Piece& piece) {
+             gated(piece, &gates_[i * n_ff + n], &products_[i * n_ff + n], n_ff);
+           });
   h_.shape(rows_.size(), n_ff, weights.bounds.down);
   pool_.split(rows_.size(), [&](std::size_t begin, std::size_t end) {
     std::vector<std::int16_t> row(n_ff);
     for (std::size_t i = begin; i < end; ++i) {
-      if (!feed_forward_row(
-              std::span(gate_).subspan(i * n_ff, n_ff), weights.w_gate.exponent + a_.exponents[i],
-              std::span(up_).subspan(i * n_ff, n_ff), weights.w_up.exponent + a_.exponents[i],
-              weights.bounds.down, row, h_.exponents[i])) {
-        refuse(i, layer, "gate row (SPEC OP-15)");
-        std::ranges::fill(row, std::int16_t{0});
-        h_.exponents[i] = 0;
-      }
+      h_.exponents[i] =
+          quantise<std::int16_t>(std::span(products_).subspan(i * n_ff, n_ff),
+                                 gate_exponents_[i] + weights.w_up.exponent + a_.exponents[i],
+                                 weights.bounds.down, machine::kRowCap, row.data());
       h_.rows[i] = kernel_.encode(row.data(), n_ff, h_.bits, h_.at(i));
     }
   });
@@ -374,7 +411,7 @@ std::vector<Status> Forward::run(std::span<const Segment> segments) {
     attention_rows(l);
     add_residual(l, packed_.layer(l).wo, o_rows_, "attention residual (SPEC OP-14)");
     norm(layer.mlp_norm, layer.bounds.mlp, all_rows_);
-    gate_and_up(l);
+    gate_rows(l);
     feed_forward_rows(l);
     add_residual(l, packed_.layer(l).w_down, h_, "feed-forward residual (SPEC OP-14)");
     append_to_traces(l);
@@ -412,7 +449,7 @@ std::vector<Result<std::span<const std::int32_t>>> Forward::logits(
   const machine::Matrix& m = packed_.head().matrix;
   logits_.resize(rows.size() * m.rows);
   std::vector<std::atomic<bool>> outside(rows.size());
-  multiply({&packed_.head()}, a_,
+  multiply({{&packed_.head(), logits_.data(), 4}}, a_,
            [&](std::size_t, std::size_t n, std::size_t i, const Piece& piece) {
              const Shifts shifts(a_, i, piece.rows, m.exponent - 16);
              const std::uint32_t refused =
@@ -438,57 +475,6 @@ std::vector<Result<std::span<const std::int32_t>>> Forward::logits(
 
 Result<std::span<const std::int32_t>> Forward::logits(std::size_t row) {
   return logits(std::span(&row, 1)).front();
-}
-
-// Leaves are hashed by row, then each tree grows by all its rows: a tree has one writer.
-void Forward::append_to_traces(std::size_t layer) {
-  if (std::ranges::none_of(segments_, [](const Segment& s) { return s.trace != nullptr; })) return;
-  const machine::Shape& shape = model_.shape;
-  const auto l = static_cast<std::uint32_t>(layer);
-  const std::size_t rows = rows_.size(), d = shape.hidden, width = shape.head_dim + 1;
-  const std::size_t tiles = merkle::tiles_per_row(d);
-  // Streams of the layer: K and V of each head, and the residual, whose rows have several leaves.
-  const std::size_t pairs = 2 * std::size_t{shape.kv_heads};
-  hashes_.resize(rows * (pairs + tiles));
-  const auto kv_rows = [&](std::size_t p, std::size_t i, std::size_t count) {
-    const std::size_t at = (p / 2 * rows + i) * width;
-    return p % 2 == 0 ? as_bytes(std::span(std::as_const(k_rows_)).subspan(at, count * width))
-                      : as_bytes(std::span(std::as_const(v_rows_)).subspan(at, count * width));
-  };
-  const auto x_rows = [&](std::size_t i, std::size_t count) {
-    return as_bytes(std::span(std::as_const(x_)).subspan(i * d, count * d));
-  };
-  pool_.split(rows, [&](std::size_t begin, std::size_t end) {
-    const std::size_t count = end - begin;
-    for (std::size_t p = 0; p < pairs; ++p) {
-      merkle::leaf_hashes(p % 2 == 0 ? merkle::Type::kI16 : merkle::Type::kI8, width,
-                          kv_rows(p, begin, count),
-                          std::span(hashes_).subspan(p * rows + begin, count));
-    }
-    merkle::leaf_hashes(merkle::Type::kI32, d, x_rows(begin, count),
-                        std::span(hashes_).subspan(pairs * rows + begin * tiles, count * tiles));
-  });
-  std::vector<std::size_t> first;  // row of each segment
-  for (std::size_t i = 0; i < rows; ++i) {
-    if (i == 0 || rows_[i].segment != rows_[i - 1].segment) first.push_back(i);
-  }
-  pool_.split(segments_.size() * (pairs + 1), [&](std::size_t begin, std::size_t end) {
-    for (std::size_t n = begin; n < end; ++n) {
-      const std::size_t s = n / (pairs + 1), p = n % (pairs + 1), i = first[s];
-      const std::size_t count = segments_[s].tokens.size();
-      if (segments_[s].trace == nullptr) continue;
-      const auto hashes = std::span(std::as_const(hashes_));
-      if (p < pairs) {
-        segments_[s].trace->append_hashed({p % 2 == 0 ? merkle::Kind::kKey : merkle::Kind::kValue,
-                                           l, static_cast<std::uint32_t>(p / 2)},
-                                          kv_rows(p, i, count),
-                                          hashes.subspan(p * rows + i, count));
-      } else {
-        segments_[s].trace->append_hashed({merkle::Kind::kResidual, l, 0}, x_rows(i, count),
-                                          hashes.subspan(pairs * rows + i * tiles, count * tiles));
-      }
-    }
-  });
 }
 
 }  // namespace otr::engine

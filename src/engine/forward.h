@@ -88,15 +88,20 @@ class Forward {
   void attention_rows(std::size_t layer);
   void add_residual(std::size_t layer, const PackedMatrix& matrix, const Input& input,
                     const char* stage);
-  void gate_and_up(std::size_t layer);
+  void gate_rows(std::size_t layer);
   void feed_forward_rows(std::size_t layer);
   void append_to_traces(std::size_t layer);
 
+  // A matrix, and where its products go: data[row of the input][row of the matrix].
+  struct Product {
+    const PackedMatrix* matrix = nullptr;
+    const void* data = nullptr;
+    std::size_t element_size = 0;
+  };
   // Calls body(which, n, i, piece) for pieces that together are all products of the rows n of each
-  // matrix with the rows i of the input.
+  // matrix with the rows i of the input. The places they go to are fetched before.
   template <class Body>
-  void multiply(std::initializer_list<const PackedMatrix*> matrices, const Input& input,
-                const Body& body);
+  void multiply(std::initializer_list<Product> products, const Input& input, const Body& body);
   // Notes that row i left its range; only the first stage of a segment is kept. From any thread.
   void refuse(std::size_t i, std::size_t layer, const char* stage);
   // The same for each row i + r whose bit r is set.
@@ -122,7 +127,10 @@ class Forward {
 
   std::vector<std::int32_t> x_;  // [row][hidden]
   std::vector<std::int32_t> q_, k_;
-  std::vector<std::int64_t> v_, gate_, up_;
+  std::vector<std::int64_t> v_;
+  std::vector<std::int64_t> products_;  // [row][ffn]: of the gates, then gates times up
+  std::vector<std::int16_t> gates_;     // [row][ffn], silu of the gate row
+  std::vector<int> gate_exponents_;
   std::vector<std::int16_t> q_rows_, k_rows_;
   std::vector<std::int8_t> v_rows_;
   std::vector<int> q_exponents_, k_exponents_, v_exponents_;  // [row][head]

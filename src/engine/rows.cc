@@ -178,6 +178,18 @@ OTR_MULTIVERSION void scaled(const Piece& piece, std::int64_t* out, std::size_t 
   }
 }
 
+OTR_MULTIVERSION void gated(const Piece& piece, const std::int16_t* gate, std::int64_t* out,
+                            std::size_t stride) {
+  for (std::size_t row = 0; row < piece.rows; ++row) {
+    const std::int64_t* const acc = piece.acc + row * piece.stride;
+    const std::int16_t* const by = gate + row * stride;
+    std::int64_t* const to = out + row * stride;
+    for (std::size_t n = 0; n < piece.count; ++n) {
+      to[n] = acc[n] * (std::int32_t{piece.scale[n]} * by[n]);
+    }
+  }
+}
+
 OTR_MULTIVERSION void round_head(std::span<const std::int32_t> o, std::int64_t r, int s,
                                  std::int16_t* out) {
   if (s > 62) {
@@ -190,36 +202,16 @@ OTR_MULTIVERSION void round_head(std::span<const std::int32_t> o, std::int64_t r
   }
 }
 
-OTR_MULTIVERSION bool feed_forward_row(std::span<const std::int64_t> gate, int f_gate,
-                                       std::span<const std::int64_t> up, int f_up,
-                                       std::int64_t bound, std::span<std::int16_t> out,
-                                       int& exponent) {
+int gate_row(std::span<const std::int64_t> gate, int f, std::span<std::int16_t> out) {
   const int f_g =
-      quantise<std::int16_t>(gate, f_gate, machine::kGateBound, machine::kGateCap, out.data());
-  if (f_g < 0) return false;
+      quantise<std::int16_t>(gate, f, machine::kGateBound, machine::kGateCap, out.data());
+  if (f_g < 0) {
+    for (std::int16_t& g : out) g = 0;
+    return f_g;
+  }
   const auto silu = machine::silu_table().subspan(std::size_t{65536} * f_g, 65536);
-  // Looked up by itself: a loop with look-ups in it does not become vectors. The products are made
-  // twice, which costs less than keeping them.
   for (std::int16_t& g : out) g = silu[static_cast<std::uint16_t>(g)];
-  std::int64_t hi = INT64_MIN, lo = INT64_MAX;
-  for (std::size_t j = 0; j < out.size(); ++j) {
-    const std::int64_t v = up[j] * out[j];
-    hi = v > hi ? v : hi;
-    lo = v < lo ? v : lo;
-  }
-  exponent = machine::row_exponent(Extremes{hi, lo}, f_g + f_up, bound, machine::kRowCap);
-  const int s = f_g + f_up - exponent;
-  if (s == 0) {
-    for (std::size_t j = 0; j < out.size(); ++j) out[j] = static_cast<std::int16_t>(up[j] * out[j]);
-  } else if (s >= 63) {
-    for (std::int16_t& h : out) h = 0;
-  } else {
-    for (std::size_t j = 0; j < out.size(); ++j) {
-      const std::int64_t v = up[j] * out[j];
-      out[j] = static_cast<std::int16_t>((v >> s) + ((v >> (s - 1)) & 1));
-    }
-  }
-  return true;
+  return f_g;
 }
 
 }  // namespace otr::engine

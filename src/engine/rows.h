@@ -74,15 +74,15 @@ struct Piece {
                                        std::size_t x_stride);
 // out[row·out_stride + n] = acc·scale.
 void scaled(const Piece& piece, std::int64_t* out, std::size_t out_stride);
+// OP-16 before its row: the same times gate[row·stride + n].
+void gated(const Piece& piece, const std::int16_t* gate, std::int64_t* out, std::size_t stride);
 
 // OP-13 of one head: out[j] = rsh(o[j]·r, s).
 void round_head(std::span<const std::int32_t> o, std::int64_t r, int s, std::int16_t* out);
 
-// OP-15 and OP-16 of one row: `gate` and `up` are acc·scale with the exponents f_gate and f_up.
-// `exponent` is that of the row `out`.
-[[nodiscard]] bool feed_forward_row(std::span<const std::int64_t> gate, int f_gate,
-                                    std::span<const std::int64_t> up, int f_up, std::int64_t bound,
-                                    std::span<std::int16_t> out, int& exponent);
+// OP-15 of one row of acc·scale with exponent f, then its SILU[f_g] of OP-16. Returns f_g; where
+// that is below 0 the row is OUT_OF_RANGE, and `out` is zeros.
+[[nodiscard]] int gate_row(std::span<const std::int64_t> gate, int f, std::span<std::int16_t> out);
 
 }  // namespace otr::engine
 

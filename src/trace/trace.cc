@@ -63,11 +63,7 @@ void TraceBuilder::append_hashed(const StreamId& id, ByteView rows, std::span<co
   Stream& stream = streams_[trace_leaf_index(shape_, id) - kTokenLeaf];
   const std::uint64_t count = rows.size() / stream.format.size_bytes();
   OTR_CHECK(leaves.size() == count * merkle::tiles_per_row(stream.format.cols));
-  std::visit(
-      [&](auto& tree) {
-        tree.append(leaves);
-      },
-      stream.tree);
+  std::visit([&](auto& tree) { tree.append(leaves); }, stream.tree);
   stream.rows += count;
   if (keep_ == Keep::kRows) otr::append(stream.data, rows);
 }
