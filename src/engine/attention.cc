@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "base/multiversion.h"
 #include "engine/rows.h"
@@ -50,6 +51,10 @@ void attend_tile(const Kernel& kernel, std::span<const Query> queries, const KvT
                 a);
 }
 
+OTR_MULTIVERSION void set_shifted(std::span<std::int64_t> to, const std::int32_t* a, int shift) {
+  for (std::size_t j = 0; j < to.size(); ++j) to[j] = std::int64_t{a[j]} << shift;
+}
+
 OTR_MULTIVERSION void add_shifted(std::span<std::int64_t> to, const std::int32_t* a, int shift) {
   for (std::size_t j = 0; j < to.size(); ++j) to[j] += std::int64_t{a[j]} << shift;
 }
@@ -73,14 +78,14 @@ void join_tiles(const Query& query, std::size_t tiles, std::size_t count, std::s
   }
   std::array<std::int64_t, machine::kMaxHeadDim> memory;
   const auto total = std::span(memory).first(head_dim);
-  std::ranges::fill(total, 0);
   std::int64_t sum = 0;
+  bool empty = true;  // not after the loop: the tile of X has no gap
   for (std::size_t i = 0; i < tiles; ++i) {
     const TileSums& tile = sums[i * count];
     if (m - tile.m <= 23) sum += std::int64_t{tile.s} << (23 - (m - tile.m));
-    if (x - tile.x <= 23) {
-      add_shifted(total, a + i * count * head_dim, static_cast<int>(23 - (x - tile.x)));
-    }
+    if (x - tile.x > 23) continue;
+    const auto join = std::exchange(empty, false) ? set_shifted : add_shifted;
+    join(total, a + i * count * head_dim, static_cast<int>(23 - (x - tile.x)));
   }
   const int b = machine::bitlen(static_cast<std::uint64_t>(sum)) - 31;
   const std::int64_t r = (std::int64_t{1} << 46) / (sum >> b);

@@ -110,6 +110,7 @@ void Frontier::append(const Hash& leaf_hash) {
 }
 
 void Frontier::append(std::span<const Hash> leaf_hashes) {
+  if (leaf_hashes.size() == 1) return append(leaf_hashes.front());
   OTR_CHECK(leaf_hashes.size() <= kMaxLeaves - size_);
   std::vector<Hash> level(leaf_hashes.begin(), leaf_hashes.end()), above;
   for (std::size_t k = 0; !level.empty(); ++k) {

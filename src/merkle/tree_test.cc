@@ -58,6 +58,21 @@ TEST(Tree, TopsOfBothBodiesAreTheNaiveOne) {
   }
 }
 
+TEST(Tree, AFrontierGrowsByManyAsByOne) {
+  const std::vector<Hash> leaves = numbered_leaves(70);
+  for (std::size_t begin = 0; begin < 20; ++begin) {
+    for (std::size_t count = 0; begin + count + 3 <= leaves.size(); ++count) {
+      Frontier frontier;
+      frontier.append(std::span(leaves).first(begin));
+      frontier.append(std::span(leaves).subspan(begin, count));
+      frontier.append(leaves[begin + count]);
+      frontier.append(std::span(leaves).subspan(begin + count + 1, 2));
+      ASSERT_EQ(frontier.size(), begin + count + 3);
+      ASSERT_EQ(frontier.top(), naive_top(numbered_leaves(frontier.size()))) << begin << count;
+    }
+  }
+}
+
 TEST(Tree, OneLeafIsItsOwnTop) {
   Frontier frontier;
   frontier.append(numbered(7));
@@ -160,6 +175,24 @@ TEST(Rows, AreCutIntoTilesOfTheirOwn) {
   EXPECT_EQ(
       tensor_root(Kind::kKey, Type::kI16, kCols, as_bytes(std::span<const std::int16_t>(data))),
       root(Kind::kKey, Type::kI16, 3, kCols, naive_top(leaves)));
+}
+
+TEST(Rows, LeavesOfEveryWidth) {
+  for (const std::uint64_t cols : {1, 5, 511, 512, 513, 1023, 1024, 1100, 2048}) {
+    std::vector<std::int32_t> data(3 * cols);
+    for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::int32_t>(i * 7919);
+    std::vector<Hash> expected;
+    for (std::size_t row = 0; row < 3; ++row) {
+      for (std::size_t at = 0; at < cols; at += kTileElements) {
+        const auto tile = std::span<const std::int32_t>(data).subspan(
+            row * cols + at, std::min<std::size_t>(kTileElements, cols - at));
+        expected.push_back(leaf(as_bytes(tile)));
+      }
+    }
+    std::vector<Hash> hashes(expected.size());
+    leaf_hashes(Type::kI32, cols, as_bytes(std::span<const std::int32_t>(data)), hashes);
+    EXPECT_EQ(hashes, expected) << cols;
+  }
 }
 
 TEST(Rows, OfMicroTensorsHaveSmallTiles) {
