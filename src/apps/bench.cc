@@ -64,7 +64,8 @@ Result<int> bench(const BenchFlags& flags, BenchRun& run) {
       if (!flags.json) OTR_TRY(print(to_text(figure)));
     }
   }
-  if (flags.json) OTR_TRY(print(report.dump() + "\n"));
+  if (flags.json)
+    OTR_TRY(print(report.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"));
   return kOk;
 }
 

@@ -93,7 +93,8 @@ Json to_json(const Figure& figure) {
 
 Json describe_machine() {
   std::string processor = first_line("/proc/cpuinfo", "model name");
-  processor = processor.empty() ? "unknown" : processor.substr(processor.find(':') + 2);
+  const std::size_t colon = processor.find(": ");
+  processor = colon == processor.npos ? "unknown" : processor.substr(colon + 2);
   // The choice that holds stands in brackets.
   std::string pages = first_line("/sys/kernel/mm/transparent_hugepage/enabled", "");
   const std::size_t open = pages.find('['), close = pages.find(']');

@@ -43,7 +43,7 @@ int start(const std::vector<std::string>& words, int to, pid_t& pid) {
   posix_spawnattr_setsigdefault(&attributes, &defaults);
   posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
   const int error =
-      ::posix_spawnp(&pid, words.front().c_str(), &actions, &attributes, argv.data(), environ);
+      ::posix_spawn(&pid, words.front().c_str(), &actions, &attributes, argv.data(), environ);
   posix_spawnattr_destroy(&attributes);
   posix_spawn_file_actions_destroy(&actions);
   return error;
@@ -67,7 +67,9 @@ double tokens_per_second(const std::string& text) {
   const Json tests = Json::parse(text, nullptr, false);
   if (!tests.is_array() || tests.size() != 1 || !tests[0].is_object()) return 0;
   const auto rate = tests[0].find("avg_ts");
-  return rate != tests[0].end() && rate->is_number() ? rate->get<double>() : 0;
+  if (rate == tests[0].end() || !rate->is_number()) return 0;
+  const auto value = rate->get<double>();
+  return value > 1e-3 && value < 1e9 ? value : 0;  // what a machine can do; no ratio overflows
 }
 
 }  // namespace

@@ -24,6 +24,8 @@ using trace::TraceBuilder;
 constexpr std::uint32_t kShortPrompt = 8;
 constexpr std::uint32_t kBlock = 8;  // tokens decoded with or without a trace before the other
 constexpr std::uint64_t kPairs = 8;  // of such blocks in a repetition
+// Weights that the greatest caches of today may hold.
+constexpr double kCachedBytes = 512e6;
 // A side's turn takes at least so long: a small model runs several times in it.
 constexpr double kTurnSeconds = 0.2;
 
@@ -333,6 +335,9 @@ Result<std::vector<Figure>> bench_decode(const BenchSubject& subject, unsigned t
   figure.parameters = {{"tokens", options.tokens}, {"weight_bytes_per_token", bytes}};
   figure.notes = {"a token reads " + std::to_string(static_cast<std::uint64_t>(bytes / 1e6)) +
                   " MB of weights (K and V not counted)"};
+  if (bytes < kCachedBytes) {
+    figure.notes.push_back("which may lie in a cache, so that memory is no bound");
+  }
   OTR_TRY(warm_up(subject, kv_bytes(shape, positions), ours, figure));
   std::vector<Other> others;
   if (options.peer) others.push_back(peer_side(*options.peer, threads, 0, options.tokens));

@@ -248,7 +248,7 @@ void add_import(CLI::App& model, Run& run, const std::shared_ptr<ModelFlags>& fl
   import
       ->add_option("--act8", flags->act8_choice,
                    "auto: int8 activations, twice as fast, where measuring shows them harmless; "
-                   "takes up to 40 runs of 2048 tokens")
+                   "takes about 40 runs of 2048 tokens")
       ->capture_default_str()
       ->check(CLI::IsMember({"auto", "off"}));
   import

@@ -46,7 +46,9 @@ Result<node::Audit> audit_file(const VerifyFlags& flags, const Hash& beacon, Byt
     if (!flags.beacon.empty()) {
       return fail(ErrorKind::kUsage, "--beacon is about a proof, and this is a receipt");
     }
-    if (!flags.recompute) return node::audit(as_text(bytes), model, {});
+    // A receipt that fails as it stands does not deserve the time to pack a model.
+    node::Audit looked = node::audit(as_text(bytes), model, {});
+    if (!flags.recompute || looked.failed()) return looked;
     const engine::PackedModel packed = pack(model, flags.threads);
     return node::audit(
         as_text(bytes), model,

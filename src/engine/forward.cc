@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <tuple>
 
 #include "base/check.h"
 #include "engine/rows.h"
@@ -15,10 +16,15 @@ using machine::kSigned32;
 
 namespace {
 
-// Rows of one multiply, and the width of its pieces.
-constexpr std::size_t kPieceRows = kBlockRows * kMostBlocks;
-// Queries that attend together: heads of the same group, of neighbouring positions.
-constexpr std::size_t kQueries = kMostQueries;
+constexpr std::size_t kPieceWidth = kBlockRows * kMostBlocks;
+
+// In the order of Forward::Stage.
+constexpr std::array<const char*, 6> kStageNames = {"q and k projection (SPEC OP-6)",
+                                                    "q and k norms (SPEC OP-5)",
+                                                    "q, k and v rows (SPEC OP-8, OP-9)",
+                                                    "attention residual (SPEC OP-14)",
+                                                    "gate row (SPEC OP-15)",
+                                                    "feed-forward residual (SPEC OP-14)"};
 
 }  // namespace
 
@@ -58,17 +64,18 @@ Forward::Forward(const machine::Model& model, unsigned threads)
       pool_(threads),
       scratch_(threads) {}
 
-void Forward::refuse(std::uint32_t rows, std::size_t i, std::size_t layer, const char* stage) {
+void Forward::refuse(std::uint32_t rows, std::size_t i, std::size_t layer, Stage stage) {
   for (; rows != 0; rows >>= 1, ++i) {
     if ((rows & 1) != 0) refuse(i, layer, stage);
   }
 }
 
-void Forward::refuse(std::size_t i, std::size_t layer, const char* stage) {
+void Forward::refuse(std::size_t i, std::size_t layer, Stage stage) {
   const std::lock_guard lock(refused_mutex_);
   std::optional<Refusal>& refusal = refused_[rows_[i].segment];
   const std::uint32_t t = rows_[i].t;
-  if (!refusal || (refusal->layer == layer && refusal->stage == stage && t < refusal->t)) {
+  const auto place = std::tuple(layer, stage, t);
+  if (!refusal || place < std::tuple(refusal->layer, refusal->stage, refusal->t)) {
     refusal = {layer, t, stage};
   }
 }
@@ -109,7 +116,7 @@ void Forward::multiply(std::initializer_list<Product> products, const Input& inp
   const auto run_panel = [&](const Product& product, std::size_t which, std::size_t begin,
                              std::size_t end, std::size_t next) {
     const PackedMatrix& m = *product.matrix;
-    alignas(64) std::array<std::int64_t, kMostRows * kPieceRows> acc;
+    alignas(64) std::array<std::int64_t, kMostRows * kPieceWidth> acc;
     for (std::size_t piece = 0; piece < pieces; ++piece) {
       const std::size_t i = piece * kMostRows;
       const std::size_t rows = std::min(kMostRows, input.rows.size() - i);
@@ -216,7 +223,7 @@ void Forward::project_qkv(std::size_t layer) {
              const Shifts shifts(a_, i, piece.rows, m.exponent - model_.shape.qk_frac_bits);
              refuse(linear(piece, shifts.data(), kSigned24,
                            (which == 0 ? q_ : k_).data() + i * m.rows + n, m.rows),
-                    i, layer, "q and k projection (SPEC OP-6)");
+                    i, layer, Stage::kProjection);
            });
 }
 
@@ -233,12 +240,12 @@ void Forward::make_qkv_rows(std::size_t layer) {
       const auto angles = std::span(std::as_const(angles_)).subspan(i * (d / 2), d / 2);
       const auto checked = [&](int exponent, int least) {
         if (exponent >= least) return exponent;
-        refuse(i, layer, "q, k and v rows (SPEC OP-8, OP-9)");
+        refuse(i, layer, Stage::kRows);
         return least;
       };
       const auto normed = [&](std::span<std::int32_t> y, const machine::Gain& gain) {
         if (shape.qk_norm && !head_norm(y, gain, shape.eps_qk, shape.qk_frac_bits)) {
-          refuse(i, layer, "q and k norms (SPEC OP-5)");
+          refuse(i, layer, Stage::kHeadNorm);
         }
         return y;
       };
@@ -282,7 +289,7 @@ void Forward::attention(std::size_t layer) {
     std::size_t begin, end;
   };
   std::vector<Unit> units;
-  const std::size_t together = std::max<std::size_t>(1, kQueries / group);
+  const std::size_t together = std::max<std::size_t>(1, kMostQueries / group);
   for (std::size_t i = 0; i < rows_.size();) {
     std::size_t end = i + 1;
     while (end < rows_.size() && end < i + together && rows_[end].segment == rows_[i].segment) {
@@ -305,7 +312,7 @@ void Forward::attention(std::size_t layer) {
         queries.push_back({q_rows_.data() + at * d, q_exponents_[at],
                            machine::first_attended(rows_[i].t, shape.window), rows_[i].t,
                            o_.data() + at * d, &o_outputs_[at]});
-        if (queries.size() == kQueries) flush();
+        if (queries.size() == kMostQueries) flush();
       }
     }
     flush();
@@ -348,7 +355,7 @@ void Forward::attention_rows(std::size_t layer) {
 }
 
 void Forward::add_residual(std::size_t layer, const PackedMatrix& matrix, const Input& input,
-                           const char* stage) {
+                           Stage stage) {
   const machine::Matrix& m = matrix.matrix;
   multiply({{&matrix, x_.data(), 4}}, input,
            [&](std::size_t, std::size_t n, std::size_t i, const Piece& piece) {
@@ -373,7 +380,7 @@ void Forward::gate_rows(std::size_t layer) {
                                     model_.layers[layer].w_gate.exponent + a_.exponents[i],
                                     std::span(gates_).subspan(i * n_ff, n_ff));
       if (gate_exponents_[i] >= 0) continue;
-      refuse(i, layer, "gate row (SPEC OP-15)");
+      refuse(i, layer, Stage::kGate);
       gate_exponents_[i] = 0;
     }
   });
@@ -409,11 +416,11 @@ std::vector<Status> Forward::run(std::span<const Segment> segments) {
     make_qkv_rows(l);
     attention(l);
     attention_rows(l);
-    add_residual(l, packed_.layer(l).wo, o_rows_, "attention residual (SPEC OP-14)");
+    add_residual(l, packed_.layer(l).wo, o_rows_, Stage::kAttention);
     norm(layer.mlp_norm, layer.bounds.mlp, all_rows_);
     gate_rows(l);
     feed_forward_rows(l);
-    add_residual(l, packed_.layer(l).w_down, h_, "feed-forward residual (SPEC OP-14)");
+    add_residual(l, packed_.layer(l).w_down, h_, Stage::kFeedForward);
     append_to_traces(l);
     // Nothing stands any more: the rest would only cost time.
     if (std::ranges::all_of(refused_, [](const auto& refusal) { return refusal.has_value(); }))
@@ -428,7 +435,8 @@ std::vector<Status> Forward::run(std::span<const Segment> segments) {
     statuses.push_back(fail(ErrorKind::kOutOfRange,
                             "the exact arithmetic left its range at position " +
                                 std::to_string(refusal->t) + ", layer " +
-                                std::to_string(refusal->layer) + ", " + refusal->stage +
+                                std::to_string(refusal->layer) + ", " +
+                                kStageNames[static_cast<std::size_t>(refusal->stage)] +
                                 "; no claim can be signed on this request",
                             "OUT_OF_RANGE"));
   }

@@ -61,6 +61,8 @@ class Forward {
   Result<std::span<const std::int32_t>> logits(std::size_t row);
 
  private:
+  // Where a row can leave its range, in the order of a layer.
+  enum class Stage { kProjection, kHeadNorm, kRows, kAttention, kGate, kFeedForward };
   // The input of products: one encoded row with an exponent for each row of the pass.
   struct Input {
     std::vector<std::uint8_t> bytes;
@@ -86,8 +88,7 @@ class Forward {
   void make_qkv_rows(std::size_t layer);
   void attention(std::size_t layer);
   void attention_rows(std::size_t layer);
-  void add_residual(std::size_t layer, const PackedMatrix& matrix, const Input& input,
-                    const char* stage);
+  void add_residual(std::size_t layer, const PackedMatrix& matrix, const Input& input, Stage stage);
   void gate_rows(std::size_t layer);
   void feed_forward_rows(std::size_t layer);
   void append_to_traces(std::size_t layer);
@@ -102,10 +103,11 @@ class Forward {
   // matrix with the rows i of the input. The places they go to are fetched before.
   template <class Body>
   void multiply(std::initializer_list<Product> products, const Input& input, const Body& body);
-  // Notes that row i left its range; only the first stage of a segment is kept. From any thread.
-  void refuse(std::size_t i, std::size_t layer, const char* stage);
+  // Notes that row i left its range; of a segment's the first by layer, stage and position is kept.
+  // From any thread.
+  void refuse(std::size_t i, std::size_t layer, Stage stage);
   // The same for each row i + r whose bit r is set.
-  void refuse(std::uint32_t rows, std::size_t i, std::size_t layer, const char* stage);
+  void refuse(std::uint32_t rows, std::size_t i, std::size_t layer, Stage stage);
 
   std::unique_ptr<const PackedModel> own_;
   const PackedModel& packed_;
@@ -121,7 +123,7 @@ class Forward {
   struct Refusal {
     std::size_t layer = 0;
     std::uint32_t t = 0;
-    const char* stage = nullptr;
+    Stage stage{};
   };
   std::vector<std::optional<Refusal>> refused_;  // [segment]
 
@@ -133,7 +135,7 @@ class Forward {
   std::vector<int> gate_exponents_;
   std::vector<std::int16_t> q_rows_, k_rows_;
   std::vector<std::int8_t> v_rows_;
-  std::vector<int> q_exponents_, k_exponents_, v_exponents_;  // [row][head]
+  std::vector<int> q_exponents_;  // [row][head]
   std::vector<std::int32_t> o_;
   std::vector<HeadOutput> o_outputs_;  // [row][head]
   Input a_, o_rows_, h_;

@@ -7,6 +7,7 @@
 #include <random>
 
 #include "engine/forward.h"
+#include "engine/generate.h"
 #include "engine/reference.h"
 #include "model/artifact.h"
 #include "model/random_artifact.h"
@@ -239,6 +240,55 @@ TEST(ForwardKernels, ASequenceThatLeavesItsRangeLeavesTheOthersAlone) {
   }
   EXPECT_GE(failed, 10u) << "of " << failed + stood;
   EXPECT_GE(stood, 10u) << "of " << failed + stood;
+}
+
+// Rows far outside go on with those beside them, so nothing may overflow on the way (UBSan).
+TEST(ForwardKernels, RowsFarOutsideAreRefusedAndHarmless) {
+  for (const std::uint64_t seed : {1, 2, 3}) {
+    const model::Artifact artifact = make_artifact({.seed = seed,
+                                                    .qk_norm = true,
+                                                    .hidden = 40,
+                                                    .heads = 2,
+                                                    .kv_heads = 1,
+                                                    .head_dim = 16,
+                                                    .exponent = 0});
+    for (const Kernel* kernel : kernels()) {
+      const PackedModel packed(artifact.view(), *kernel);
+      Forward forward(packed, 2);
+      EXPECT_EQ(run_alone(artifact, forward, {1, 5, 9, 3}, 4), std::nullopt);
+    }
+  }
+}
+
+// SPEC RCPT-4: a wrong token before the row that leaves its range is what is wrong with a claim.
+TEST(Recompute, SaysWhichFaultComesFirst) {
+  std::size_t found = 0;
+  for (std::uint64_t seed = 1; seed < 40 && found < 10; ++seed) {
+    const model::Artifact artifact = make_artifact(
+        {.seed = seed, .hidden = 24, .ffn = 40, .exponent = 11 + static_cast<int>(seed % 5)});
+    const machine::Model& model = artifact.view();
+    Forward forward(model, 1);
+    for (std::uint32_t first = 0; first < model.shape.vocabulary; ++first) {
+      const Ids prompt = {first};
+      KvCache cache(model.shape);
+      if (!forward.run(cache, prompt, nullptr)) continue;
+      const auto logits = forward.logits(0);
+      if (!logits) continue;
+      const Job job{prompt, {}, trace::noise_block};
+      const std::uint32_t chosen = choose(*logits, job, prompt);
+      for (std::uint32_t lie = 0; lie < model.shape.vocabulary; ++lie) {
+        KvCache longer(model.shape);
+        const Ids tokens = {first, lie};
+        if (lie == chosen || forward.run(longer, tokens, nullptr)) continue;
+        ++found;
+        trace::TraceBuilder trace(model.shape, trace::TraceBuilder::Keep::kTops);
+        const auto again = recompute(forward, model, job, Ids{lie, 0}, trace, [] { return false; });
+        ASSERT_TRUE(again) << again.error().message;
+        EXPECT_EQ(again->chosen, Ids{chosen});
+      }
+    }
+  }
+  EXPECT_GE(found, 10u);
 }
 
 // PackedModel keeps every weight where PackedMatrix::weight() finds it, for every flip.

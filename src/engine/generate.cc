@@ -61,9 +61,12 @@ Result<std::vector<std::uint32_t>> generate(Forward& forward, const machine::Mod
   return std::vector(known.begin() + static_cast<std::ptrdiff_t>(job.prompt.size()), known.end());
 }
 
-Result<Recomputed> recompute(Forward& forward, const machine::Model& model, const Job& job,
-                             std::span<const std::uint32_t> output, trace::TraceBuilder& trace,
-                             const std::function<bool()>& cancelled) {
+namespace {
+
+Result<Recomputed> recompute_in_chunks(Forward& forward, const machine::Model& model,
+                                       const Job& job, std::span<const std::uint32_t> output,
+                                       trace::TraceBuilder& trace,
+                                       const std::function<bool()>& cancelled) {
   KvCache cache(model.shape);
   std::vector<std::uint32_t> known(job.prompt.begin(), job.prompt.end());
   known.insert(known.end(), output.begin(), output.end());
@@ -88,6 +91,38 @@ Result<Recomputed> recompute(Forward& forward, const machine::Model& model, cons
   };
   OTR_TRY(run_chunks(forward, cache, positions, trace, cancelled, choose_again));
   return result;
+}
+
+// Row by row, until a chosen token is not the claimed one or the arithmetic leaves its range: a
+// chunk does not say which comes first (SPEC RCPT-4).
+Result<Recomputed> recompute_to_first_fault(Forward& forward, const machine::Model& model,
+                                            const Job& job, std::span<const std::uint32_t> output,
+                                            const std::function<bool()>& cancelled) {
+  KvCache cache(model.shape);
+  std::vector<std::uint32_t> known(job.prompt.begin(), job.prompt.end());
+  known.insert(known.end(), output.begin(), output.end());
+  Recomputed result;
+  for (std::size_t t = 0; t + 1 < known.size(); ++t) {
+    if (cancelled()) {
+      return fail(ErrorKind::kCancelled, "stopped: a partial answer is never signed");
+    }
+    OTR_TRY(forward.run(cache, std::span(known).subspan(t, 1), nullptr));
+    if (t + 1 < job.prompt.size()) continue;
+    OTR_TRY_ASSIGN(const auto logits, forward.logits(0));
+    result.chosen.push_back(choose(logits, job, std::span(known).first(t + 1)));
+    if (result.chosen.back() != known[t + 1]) break;
+  }
+  return result;
+}
+
+}  // namespace
+
+Result<Recomputed> recompute(Forward& forward, const machine::Model& model, const Job& job,
+                             std::span<const std::uint32_t> output, trace::TraceBuilder& trace,
+                             const std::function<bool()>& cancelled) {
+  auto result = recompute_in_chunks(forward, model, job, output, trace, cancelled);
+  if (result || result.error().kind != ErrorKind::kOutOfRange) return result;
+  return recompute_to_first_fault(forward, model, job, output, cancelled);
 }
 
 }  // namespace otr::engine

@@ -43,7 +43,8 @@ class PackedModel {
 
   // Packs every matrix that a pass multiplies. What `model` views must outlive this, but for the
   // weights given to `done_with`. A table of embeddings that is not also the head is not packed and
-  // goes on being read where it is. Threads: those of packing. Throws std::bad_alloc.
+  // goes on being read where it is. Threads: those of packing. Throws
+  // std::bad_alloc, and std::system_error where threads are refused.
   explicit PackedModel(const machine::Model& model, const Kernel& kernel = best_kernel(),
                        unsigned threads = 1, const DoneWith& done_with = {});
   ~PackedModel();
@@ -63,7 +64,6 @@ class PackedModel {
     return tied_ ? head_.weight(id, k)
                  : model_.embed.weight[std::size_t{id} * model_.embed.cols + k];
   }
-  std::size_t size_bytes() const { return size_bytes_; }
 
  private:
   std::vector<PackedMatrix*> matrices();

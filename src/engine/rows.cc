@@ -139,7 +139,9 @@ OTR_MULTIVERSION std::uint32_t linear(const Piece& piece, const int* shifts, Ran
       const std::int64_t y =
           ((acc[n] * piece.scale[n] + half) >> s) + (piece.bias == nullptr ? 0 : piece.bias[n]);
       outside |= (y - range.lo) | (range.hi - y);  // below zero where y is outside
-      to[n] = static_cast<std::int32_t>(y);
+      // Clamped, because a refused row goes on with those beside it, and later sums trust its
+      // range.
+      to[n] = static_cast<std::int32_t>(y < range.lo ? range.lo : y > range.hi ? range.hi : y);
     }
     if (outside < 0) refused |= 1U << row;
   }

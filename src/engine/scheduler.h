@@ -47,7 +47,8 @@ namespace otr::engine {
 
 struct SchedulerOptions {
   // Bounds KvPage::size_bytes() of all pages, running or cached. What else a sequence takes is
-  // small beside them: its trace, and in the cache one more for each page (prefix_cache.h).
+  // small beside them, its trace and in the cache one more for each page (prefix_cache.h), unless
+  // it keeps all rows: these take some ten times its pages.
   std::size_t kv_budget_bytes = 0;
   std::size_t max_sequences = 16;          // that run at a time
   std::size_t max_rows = Forward::kChunk;  // of a pass: max_sequences <= it <= Forward::kMaxRows

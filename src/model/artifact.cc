@@ -328,8 +328,9 @@ void Artifact::give_back(std::span<const std::int8_t> weights) {
   }
   forget(model_.head);
   forget(model_.embed);
-  // Whole pages only; what stands beside them stays.
-  constexpr std::uintptr_t kPage = 4096;
+  // Whole pages only, of the greatest size that a Linux has: the system takes whole pages, and what
+  // stands beside the weights must stay.
+  constexpr std::uintptr_t kPage = std::uintptr_t{64} << 10;
   const auto from = (reinterpret_cast<std::uintptr_t>(begin) + kPage - 1) / kPage * kPage;
   const auto to = (reinterpret_cast<std::uintptr_t>(begin) + weights.size()) / kPage * kPage;
   if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
