@@ -88,7 +88,7 @@ void multiply_tile(const std::uint8_t* weights, std::size_t groups, const InputR
     __m512i w[kBlocks];
     for (int b = 0; b < kBlocks; ++b) {
       const std::uint8_t* from = weights + (static_cast<std::size_t>(b) * groups + g) * kGroupBytes;
-      if constexpr (kRows <= 2) {
+      if constexpr (kRows * kPlanes < 12) {
         _mm_prefetch(reinterpret_cast<const char*>(from + kAheadBytes), _MM_HINT_T0);
       }
       w[b] = _mm512_loadu_si512(from);
