@@ -28,11 +28,12 @@ void Forward::append_to_traces(std::size_t layer) {
   pool_.split(rows, [&](std::size_t begin, std::size_t end) {
     const std::size_t count = end - begin;
     for (std::size_t p = 0; p < pairs; ++p) {
-      merkle::leaf_hashes(p % 2 == 0 ? merkle::Type::kI16 : merkle::Type::kI8, width,
+      merkle::leaf_hashes(p % 2 == 0 ? merkle::Kind::kKey : merkle::Kind::kValue,
+                          p % 2 == 0 ? merkle::Type::kI16 : merkle::Type::kI8, width,
                           kv_rows(p, begin, count),
                           std::span(hashes_).subspan(p * rows + begin, count));
     }
-    merkle::leaf_hashes(merkle::Type::kI32, d, x_rows(begin, count),
+    merkle::leaf_hashes(merkle::Kind::kResidual, merkle::Type::kI32, d, x_rows(begin, count),
                         std::span(hashes_).subspan(pairs * rows + begin * tiles, count * tiles));
   });
   std::vector<std::size_t> first;  // row of each segment

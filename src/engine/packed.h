@@ -15,7 +15,7 @@ namespace otr::engine {
 
 // A packed matrix; owns nothing.
 struct PackedMatrix {
-  machine::Matrix matrix;  // its weights may have been given back
+  machine::Matrix matrix;  // without its weights
   const std::uint8_t* data = nullptr;
   std::uint8_t flip = 0;
 

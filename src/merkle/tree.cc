@@ -30,24 +30,15 @@ template <class Sink>
 void append_rows_to(Sink& to, Kind kind, Type type, std::uint64_t cols, ByteView rows) {
   const std::size_t row_bytes = cols * size_bytes(type);
   OTR_CHECK(cols > 0 && type != Type::kHash && rows.size() % row_bytes == 0);
-  if (kind == Kind::kMicroTensor) {
-    const std::size_t tile_bytes = kMicroTileElements * size_bytes(type);
-    for (; !rows.empty(); rows = rows.subspan(row_bytes)) {
-      for (std::size_t at = 0; at < row_bytes; at += tile_bytes) {
-        to.append(leaf(rows.subspan(at, std::min(tile_bytes, row_bytes - at))));
-      }
-    }
-    return;
-  }
   // Some rows at a time, so that a tensor of gigabytes needs no list of all its leaves.
   constexpr std::size_t kLeaves = 1024;
-  const std::size_t tiles = tiles_per_row(cols);
+  const std::size_t tiles = (cols + tile_elements(kind) - 1) / tile_elements(kind);
   const std::size_t step = std::max<std::size_t>(1, kLeaves / tiles) * row_bytes;
   std::vector<Hash> hashes;
   while (!rows.empty()) {
     const ByteView some = rows.first(std::min(step, rows.size()));
     hashes.resize(some.size() / row_bytes * tiles);
-    leaf_hashes(type, cols, some, hashes);
+    leaf_hashes(kind, type, cols, some, hashes);
     to.append(std::span<const Hash>(hashes));
     rows = rows.subspan(some.size());
   }
@@ -178,12 +169,13 @@ std::vector<Hash> Tree::open_range(std::uint64_t begin, std::uint64_t end) const
   return path;
 }
 
-void leaf_hashes(Type type, std::uint64_t cols, ByteView rows, std::span<Hash> hashes) {
-  const std::size_t row_bytes = cols * size_bytes(type), tiles = tiles_per_row(cols);
+void leaf_hashes(Kind kind, Type type, std::uint64_t cols, ByteView rows, std::span<Hash> hashes) {
+  const std::size_t row_bytes = cols * size_bytes(type);
+  const std::size_t tiles = (cols + tile_elements(kind) - 1) / tile_elements(kind);
   OTR_CHECK(cols > 0 && rows.size() % row_bytes == 0);
   const std::size_t count = rows.size() / row_bytes;
   OTR_CHECK(hashes.size() == count * tiles);
-  const std::size_t tile_bytes = kTileElements * size_bytes(type);
+  const std::size_t tile_bytes = tile_elements(kind) * size_bytes(type);
   const auto each = [&](std::size_t at, std::size_t size, std::size_t stride, std::span<Hash> to) {
     if (!to.empty()) crypto::sha256_each("OTR.leaf", rows.data() + at, size, stride, to);
   };

@@ -104,9 +104,9 @@ class Tree {
   std::vector<std::vector<Hash>> levels_;
 };
 
-// The leaves of whole rows of `cols` elements of `type`, each row cut into tiles of kTileElements,
-// in order. Requires as many hashes as there are tiles.
-void leaf_hashes(Type type, std::uint64_t cols, ByteView rows, std::span<Hash> hashes);
+// The leaves of whole rows of `cols` elements of `type`, each row cut into tiles as the kind
+// demands, in order. Requires as many hashes as there are tiles.
+void leaf_hashes(Kind kind, Type type, std::uint64_t cols, ByteView rows, std::span<Hash> hashes);
 
 // Appends the leaves of whole rows of `cols` elements of `type`, each row cut into tiles as the
 // kind demands. Requires rows.size() to be a multiple of one row's bytes.

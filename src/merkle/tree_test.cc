@@ -190,7 +190,8 @@ TEST(Rows, LeavesOfEveryWidth) {
       }
     }
     std::vector<Hash> hashes(expected.size());
-    leaf_hashes(Type::kI32, cols, as_bytes(std::span<const std::int32_t>(data)), hashes);
+    leaf_hashes(Kind::kResidual, Type::kI32, cols, as_bytes(std::span<const std::int32_t>(data)),
+                hashes);
     EXPECT_EQ(hashes, expected) << cols;
   }
 }
