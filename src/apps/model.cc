@@ -114,7 +114,7 @@ Result<int> import_model(const ModelFlags& flags) {
     };
   }
   OTR_TRY_ASSIGN(const convert::ImportReport report,
-                 convert::import_huggingface(flags.source, flags.out, options));
+                 convert::import_model(flags.source, flags.out, options));
   if (flags.json) {
     Json json = to_json(report);
     if (chosen) {

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <numbers>
 
-#include "convert/huggingface_config.h"
+#include "convert/source.h"
 
 namespace otr::convert {
 namespace {
@@ -129,12 +129,11 @@ Status check_names(const Checkpoint& checkpoint, const FloatConfig& config) {
   return checkpoint.check_no_others(known);
 }
 
-Result<FloatModel> load_float_model(const std::filesystem::path& folder) {
-  OTR_TRY_ASSIGN(HuggingFaceConfig source, read_huggingface_config(folder / "config.json"));
-  OTR_TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(folder));
+Result<FloatModel> load_float_model(const std::filesystem::path& path) {
+  OTR_TRY_ASSIGN(Source source, open_source(path));
+  const Checkpoint& checkpoint = *source.checkpoint;
   FloatModel model;
   model.config = std::move(source.config);
-  OTR_TRY(check_names(checkpoint, model.config));
   OTR_TRY_ASSIGN(model.embed,
                  load_vocabulary_matrix(checkpoint, model.config, "model.embed_tokens"));
   for (std::uint32_t l = 0; l < model.config.shape.layers; ++l) {

@@ -57,7 +57,7 @@ struct FloatModel {
   const FloatMatrix& head_matrix() const { return config.tied ? embed : head; }
 };
 
-// The tensors of one layer of a Hugging Face checkpoint.
+// The tensors of one layer.
 [[nodiscard]] Result<FloatLayer> load_layer(const Checkpoint& checkpoint, const FloatConfig& config,
                                             std::uint32_t layer);
 // "model.embed_tokens" or "lm_head", vocabulary × hidden.
@@ -69,8 +69,8 @@ struct FloatModel {
 // That the checkpoint has no tensor beside those that `config` explains.
 [[nodiscard]] Status check_names(const Checkpoint& checkpoint, const FloatConfig& config);
 
-// All of a Hugging Face folder (config.json and weights).
-[[nodiscard]] Result<FloatModel> load_float_model(const std::filesystem::path& folder);
+// All of a model that open_source (source.h) understands.
+[[nodiscard]] Result<FloatModel> load_float_model(const std::filesystem::path& path);
 
 // The same function as the artifact's with exact arithmetic: its weights, gains and steps as real
 // numbers. Base-2 scores become score_scale = ln 2, and the √d leaves the gains.

@@ -6,9 +6,9 @@
 #include "base/check.h"
 #include "convert/equalise.h"
 #include "convert/float_model.h"
-#include "convert/huggingface_config.h"
 #include "convert/quantise.h"
 #include "convert/rope.h"
+#include "convert/source.h"
 #include "convert/tokenizer_files.h"
 #include "env/file.h"
 #include "model/artifact.h"
@@ -236,14 +236,12 @@ Result<ImportReport> write_artifact(Assembly assembly, const std::filesystem::pa
 
 }  // namespace
 
-Result<ImportReport> import_huggingface(const std::filesystem::path& folder,
-                                        const std::filesystem::path& out,
-                                        const ImportOptions& options) {
-  OTR_TRY_ASSIGN(HuggingFaceConfig source, read_huggingface_config(folder / "config.json"));
+Result<ImportReport> import_model(const std::filesystem::path& path,
+                                  const std::filesystem::path& out, const ImportOptions& options) {
+  OTR_TRY_ASSIGN(Source source, open_source(path));
   const FloatConfig& config = source.config;
-  OTR_TRY_ASSIGN(const Checkpoint checkpoint, Checkpoint::open(folder));
-  OTR_TRY(check_names(checkpoint, config));
-  OTR_TRY_ASSIGN(TokenizerFiles files, read_tokenizer_files(folder, config.shape.vocabulary));
+  const Checkpoint& checkpoint = *source.checkpoint;
+  OTR_TRY_ASSIGN(TokenizerFiles files, open_tokenizer(path, config.shape.vocabulary));
 
   const std::uint64_t parts = std::uint64_t{config.shape.layers} + 3;
   std::uint64_t done = 0;

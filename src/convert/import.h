@@ -1,6 +1,4 @@
-// Import of a Hugging Face model directory as a model artifact.
-//
-// Reads config.json, the weights and the tokeniser's files, and writes one file. The function of
+// Import of somebody's model (source.h) as a model artifact: one file. The function of
 // the artifact is the model's but for the rounding of its weights to int8, and of the rows that
 // choose_act_bits gives 8 bits; nothing else is calibrated.
 #ifndef OTR_CONVERT_IMPORT_H_
@@ -48,9 +46,9 @@ struct ImportReport {
 };
 
 // Needs memory for the artifact and one layer in float32. On an error nothing is left at `out`.
-[[nodiscard]] Result<ImportReport> import_huggingface(const std::filesystem::path& folder,
-                                                      const std::filesystem::path& out,
-                                                      const ImportOptions& options = {});
+[[nodiscard]] Result<ImportReport> import_model(const std::filesystem::path& path,
+                                                const std::filesystem::path& out,
+                                                const ImportOptions& options = {});
 
 }  // namespace otr::convert
 

@@ -30,7 +30,7 @@ model::Artifact load(const fs::path& path) {
 std::string refusal(const TestModel& model) {
   const TemporaryFolder folder;
   write_model(model, folder.path());
-  const auto report = import_huggingface(folder.path(), folder.path() / "out");
+  const auto report = import_model(folder.path(), folder.path() / "out");
   EXPECT_FALSE(!report && fs::exists(folder.path() / "out"));
   return report ? "accepted" : report.error().message;
 }
@@ -40,7 +40,7 @@ double distance_after_import(const TestModel& model) {
   const TemporaryFolder folder;
   write_model(model, folder.path());
   const fs::path out = folder.path() / "out.safetensors";
-  const auto report = import_huggingface(folder.path(), out);
+  const auto report = import_model(folder.path(), out);
   if (!report) {
     ADD_FAILURE() << report.error().message;
     return 1;
@@ -149,7 +149,7 @@ TEST(Import, TakesTokensTemplateAndEos) {
     EXPECT_EQ(done, calls++);
     EXPECT_EQ(total, 5U);
   };
-  ASSERT_TRUE(import_huggingface(folder.path(), out, options));
+  ASSERT_TRUE(import_model(folder.path(), out, options));
   EXPECT_EQ(calls, 5U);
   const model::Artifact artifact = load(out);
   EXPECT_EQ(artifact.chat_template(), "{{ messages }}");
@@ -240,7 +240,7 @@ TEST(Import, ExponentsStayWithinTheirRanges) {
   for (const int frac_bits : {8, 13}) {
     ImportOptions options;
     options.qk_frac_bits = frac_bits;
-    const auto report = import_huggingface(folder.path(), out, options);
+    const auto report = import_model(folder.path(), out, options);
     ASSERT_TRUE(report) << report.error().message;
     const model::Artifact artifact = load(out);
     const machine::Layer& layer = artifact.view().layers[1];
@@ -267,9 +267,9 @@ TEST(Import, Stories260K) {
   const fs::path hf = folder.path() / "hf";
   run_tool("llama2c_to_hf.py' '" + (shared / "stories260K.bin").string() + "' '" +
            (shared / "tok512.bin").string() + "' '" + hf.string() + "'");
-  const auto first = import_huggingface(hf, folder.path() / "first");
+  const auto first = import_model(hf, folder.path() / "first");
   ASSERT_TRUE(first) << first.error().message;
-  const auto second = import_huggingface(hf, folder.path() / "second");
+  const auto second = import_model(hf, folder.path() / "second");
   ASSERT_TRUE(second);
   EXPECT_EQ(first->model_root, second->model_root);
   const model::Artifact artifact = load(folder.path() / "first");
@@ -294,7 +294,7 @@ TEST(Import, Stories260K) {
   const auto distance = [&](bool equalise) {
     ImportOptions options;
     options.equalise = equalise;
-    const auto report = import_huggingface(stressed, folder.path() / "third", options);
+    const auto report = import_model(stressed, folder.path() / "third", options);
     EXPECT_TRUE(report) << report.error().message;
     const FloatModel model = float_model_from_artifact(load(folder.path() / "third"));
     return relative_distance(expected, float_logits(model, *ids));

@@ -148,22 +148,24 @@ Result<SafetensorsFile> SafetensorsFile::open(const std::filesystem::path& path)
   return SafetensorsFile(std::move(file), std::move(header), 8 + length, what);
 }
 
-Result<std::vector<float>> SafetensorsFile::read(const std::string& name) const {
+Result<std::vector<float>> SafetensorsFile::read(const std::string& name, std::uint64_t begin,
+                                                 std::uint64_t end) const {
   const FloatTensor& tensor = header_.tensors.at(name);
   const std::uint64_t width = element_bytes(tensor.type);
-  std::vector<float> values(tensor.size_bytes / width);
-  Bytes block(std::min<std::uint64_t>(kBlockBytes, tensor.size_bytes));
-  for (std::uint64_t at = 0; at < tensor.size_bytes; at += block.size()) {
-    const auto raw =
-        std::span(block).first(std::min<std::uint64_t>(block.size(), tensor.size_bytes - at));
-    OTR_TRY(file_.read_at(data_begin_ + tensor.offset + at, raw));
+  OTR_CHECK(begin <= end && end <= tensor.size_bytes / width);
+  const std::uint64_t size_bytes = (end - begin) * width;
+  std::vector<float> values(end - begin);
+  Bytes block(std::min<std::uint64_t>(kBlockBytes, size_bytes));
+  for (std::uint64_t at = 0; at < size_bytes; at += block.size()) {
+    const auto raw = std::span(block).first(std::min<std::uint64_t>(block.size(), size_bytes - at));
+    OTR_TRY(file_.read_at(data_begin_ + tensor.offset + begin * width + at, raw));
     widen(tensor.type, raw, std::span(values).subspan(at / width, raw.size() / width));
   }
   const auto odd =
       std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
   if (odd != values.end()) {
     return bad(what_, "holds a number that is not finite in tensor '" + name + "', element " +
-                          std::to_string(odd - values.begin()) + ".");
+                          std::to_string(begin + (odd - values.begin())) + ".");
   }
   return values;
 }

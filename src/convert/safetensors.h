@@ -47,8 +47,10 @@ class SafetensorsFile {
   [[nodiscard]] static Result<SafetensorsFile> open(const std::filesystem::path& path);
 
   [[nodiscard]] const SafetensorsHeader& header() const { return header_; }
-  // The elements of a tensor of header(). kBadInput if one is not finite, with its index.
-  [[nodiscard]] Result<std::vector<float>> read(const std::string& name) const;
+  // Elements [begin, end) of a tensor of header(), which must have them. kBadInput if one is not
+  // finite, with its index.
+  [[nodiscard]] Result<std::vector<float>> read(const std::string& name, std::uint64_t begin,
+                                                std::uint64_t end) const;
 
  private:
   SafetensorsFile(env::InputFile file, SafetensorsHeader header, std::uint64_t data_begin,

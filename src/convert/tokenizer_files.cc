@@ -43,7 +43,7 @@ Result<TokenTable> make_table(const text::Tokenizer& tokenizer, std::uint32_t vo
   if (tokenizer.vocabulary_size() > vocabulary) {
     return fail(ErrorKind::kBadInput,
                 "the tokeniser has ids up to " + std::to_string(tokenizer.vocabulary_size() - 1) +
-                    ", but config.json says vocab_size is " + std::to_string(vocabulary) + ".");
+                    ", but the model has only " + std::to_string(vocabulary) + " (vocab_size).");
   }
   TokenTable table;
   table.offsets.push_back(0);
@@ -66,7 +66,18 @@ Result<TokenTable> make_table(const text::Tokenizer& tokenizer, std::uint32_t vo
 
 }  // namespace
 
-Result<TokenizerFiles> read_tokenizer_files(const fs::path& folder, std::uint32_t vocabulary) {
+Result<TokenizerFiles> from_document(std::string document, std::string chat_template,
+                                     std::optional<std::uint32_t> vocabulary) {
+  TokenizerFiles files{.document = std::move(document), .chat_template = std::move(chat_template)};
+  OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(files.document));
+  files.eos_ids = tokenizer.eos();
+  OTR_TRY_ASSIGN(files.tokens,
+                 make_table(tokenizer, vocabulary.value_or(tokenizer.vocabulary_size())));
+  return files;
+}
+
+Result<TokenizerFiles> read_tokenizer_files(const fs::path& folder,
+                                            std::optional<std::uint32_t> vocabulary) {
   OTR_TRY_ASSIGN(const std::string json, read_if_present(folder / "tokenizer.json"));
   OTR_TRY_ASSIGN(const std::string model, read_if_present(folder / "tokenizer.model"));
   OTR_TRY_ASSIGN(const std::string config, read_if_present(folder / "tokenizer_config.json"));
@@ -76,21 +87,17 @@ Result<TokenizerFiles> read_tokenizer_files(const fs::path& folder, std::uint32_
     return fail(ErrorKind::kUsage,
                 folder.string() + " has neither tokenizer.json nor tokenizer.model.");
   }
-  TokenizerFiles files;
-  OTR_TRY_ASSIGN(files.document,
+  OTR_TRY_ASSIGN(std::string document,
                  text::document_from_huggingface({.tokenizer_json = json,
                                                   .tokenizer_model = model,
                                                   .tokenizer_config_json = config,
                                                   .generation_config_json = generation,
                                                   .config_json = model_config}));
-  OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(files.document));
-  files.eos_ids = tokenizer.eos();
-  OTR_TRY_ASSIGN(files.tokens, make_table(tokenizer, vocabulary));
-  OTR_TRY_ASSIGN(files.chat_template, read_if_present(folder / "chat_template.jinja"));
-  if (files.chat_template.empty()) {
-    OTR_TRY_ASSIGN(files.chat_template, template_of(config));
+  OTR_TRY_ASSIGN(std::string chat_template, read_if_present(folder / "chat_template.jinja"));
+  if (chat_template.empty()) {
+    OTR_TRY_ASSIGN(chat_template, template_of(config));
   }
-  return files;
+  return from_document(std::move(document), std::move(chat_template), vocabulary);
 }
 
 }  // namespace otr::convert

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,9 +27,13 @@ struct TokenizerFiles {
 };
 
 // tokenizer.json or tokenizer.model, tokenizer_config.json, generation_config.json, config.json and
-// chat_template.jinja. kBadInput if the tokeniser has ids that a model of `vocabulary` ids has not.
+// chat_template.jinja of a Hugging Face folder. `vocabulary` as in open_tokenizer (source.h).
 [[nodiscard]] Result<TokenizerFiles> read_tokenizer_files(const std::filesystem::path& folder,
-                                                          std::uint32_t vocabulary);
+                                                          std::optional<std::uint32_t> vocabulary);
+
+// What follows from a tokeniser's document (text/tokenizer.h), whatever file that came from.
+[[nodiscard]] Result<TokenizerFiles> from_document(std::string document, std::string chat_template,
+                                                   std::optional<std::uint32_t> vocabulary);
 
 }  // namespace otr::convert
 

@@ -31,7 +31,7 @@ Result<model::Artifact> open(const fs::path& path) {
 
 model::Artifact import(const fs::path& folder, bool equalise = true) {
   const auto report =
-      convert::import_huggingface(folder, folder / "artifact", {.equalise = equalise});
+      convert::import_model(folder, folder / "artifact", {.equalise = equalise});
   EXPECT_TRUE(report) << report.error().message;
   return open(folder / "artifact").value();
 }
@@ -190,7 +190,7 @@ TEST(ActBits, TheImportWritesTheChoice) {
     EXPECT_EQ(artifact.root(), off.root());
     return bits;
   };
-  const auto report = convert::import_huggingface(folder, folder / "chosen", options);
+  const auto report = convert::import_model(folder, folder / "chosen", options);
   ASSERT_TRUE(report) << report.error().message;
   const model::Artifact on = open(folder / "chosen").value();
   EXPECT_EQ(on.root(), report->model_root);
@@ -230,7 +230,7 @@ TEST(ActBits, StoppedAtAnyPlaceLeavesNoFile) {
       OTR_TRY_ASSIGN(const ActBitsReport report, choose_act_bits(artifact, std::nullopt, choice));
       return report.bits;
     };
-    const auto report = convert::import_huggingface(folder, folder / "stopped", options);
+    const auto report = convert::import_model(folder, folder / "stopped", options);
     ASSERT_FALSE(report);
     EXPECT_EQ(report.error().kind, ErrorKind::kCancelled);
     EXPECT_EQ(called, calls);

@@ -10,7 +10,7 @@ namespace otr::eval {
 namespace {
 
 Result<model::Artifact> import(const std::filesystem::path& folder) {
-  OTR_TRY_ASSIGN(const auto report, convert::import_huggingface(folder, folder / "artifact", {}));
+  OTR_TRY_ASSIGN(const auto report, convert::import_model(folder, folder / "artifact", {}));
   OTR_TRY_ASSIGN(Bytes bytes, env::read_file(folder / "artifact", std::size_t{1} << 30));
   return model::parse_artifact(std::move(bytes));
 }

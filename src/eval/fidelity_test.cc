@@ -19,7 +19,7 @@ struct Pair {
 Pair small_pair(const std::string& name) {
   const auto folder = test_folder("fidelity_" + name);
   write_random_folder(folder, families().front().config, 2);
-  EXPECT_TRUE(convert::import_huggingface(folder, folder / "artifact"));
+  EXPECT_TRUE(convert::import_model(folder, folder / "artifact"));
   return {model::parse_artifact(env::read_file(folder / "artifact", 1 << 24).value()).value(),
           convert::load_float_model(folder).value()};
 }
@@ -100,7 +100,7 @@ TEST(Fidelity, OutOfRangeIsAnErrorThatNamesTheWindow) {
   // The residual holds 2^31·2^-16 = 32768.
   for (float& weight : model.layers[1].w_down.weight) weight *= 3e5F;
   write_weights(model, folder / "model.safetensors");
-  ASSERT_TRUE(convert::import_huggingface(folder, folder / "artifact"));
+  ASSERT_TRUE(convert::import_model(folder, folder / "artifact"));
   const auto artifact =
       model::parse_artifact(env::read_file(folder / "artifact", 1 << 24).value()).value();
   const auto report = evaluate(artifact, model, "abcdefgh");

@@ -25,7 +25,7 @@ void run_python(const std::string& script, const std::vector<fs::path>& argument
 }
 
 Result<model::Artifact> import(const fs::path& folder) {
-  OTR_TRY_ASSIGN(const auto report, convert::import_huggingface(folder, folder / "artifact"));
+  OTR_TRY_ASSIGN(const auto report, convert::import_model(folder, folder / "artifact"));
   OTR_TRY_ASSIGN(Bytes bytes, env::read_file(folder / "artifact", std::size_t{1} << 30));
   return model::parse_artifact(std::move(bytes));
 }
