@@ -25,8 +25,10 @@ class Encoder {
  public:
   virtual ~Encoder() = default;
 
-  // Appends the ids of `text`, which is UTF-8, without a BOS.
+  // Appends the ids of `text`, which is UTF-8, without a BOS. `parse_special` and `typed` as in
+  // EncodeOptions (tokenizer.h); `typed` is empty or as long as the text.
   [[nodiscard]] virtual Status append(std::string_view text, bool parse_special,
+                                      std::string_view typed,
                                       std::vector<std::uint32_t>& ids) const = 0;
 
   // The id of the token written so in the tokeniser's own files, for example "<s>".

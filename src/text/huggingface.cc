@@ -285,7 +285,7 @@ Status HuggingFaceEncoder::parse_added_tokens(const Json& list, std::vector<Toke
       tokens[id] = special ? TokenText{} : TokenText{content, false};
       added_.emplace(content, id);
       OTR_TRY_ASSIGN(const bool normal, bool_member(token, "normalized", !special, "added_tokens"));
-      const AddedToken found{normal ? normalizer_.apply(content) : content, id};
+      const AddedToken found{normal ? normalizer_.apply(content) : content, id, special};
       auto& lists = normal ? normalized : raw;
       lists[1].push_back(found);
       if (!special) lists[0].push_back(found);
@@ -332,15 +332,20 @@ std::optional<std::uint32_t> HuggingFaceEncoder::find(std::string_view token) co
   return std::nullopt;
 }
 
-Status HuggingFaceEncoder::append(std::string_view text, bool parse_special,
+Status HuggingFaceEncoder::append(std::string_view text, bool parse_special, std::string_view typed,
                                   std::vector<std::uint32_t>& ids) const {
-  for (const Segment& raw : raw_added_[parse_special].split(text)) {
+  for (const Segment& raw : raw_added_[parse_special].split(text, typed)) {
     if (raw.id) {
       ids.push_back(*raw.id);
       continue;
     }
     const std::string normal = normalizer_.apply(raw.text);
-    for (const Segment& segment : normalized_added_[parse_special].split(normal)) {
+    std::string normal_typed;
+    if (!typed.empty() && normalized_added_[parse_special].has_control()) {
+      const auto offset = static_cast<std::size_t>(raw.text.data() - text.data());
+      normal_typed = typed_of_normal(raw.text, typed.substr(offset, raw.text.size()), normal);
+    }
+    for (const Segment& segment : normalized_added_[parse_special].split(normal, normal_typed)) {
       if (segment.id) {
         ids.push_back(*segment.id);
         continue;
@@ -352,6 +357,26 @@ Status HuggingFaceEncoder::append(std::string_view text, bool parse_special,
     }
   }
   return {};
+}
+
+// Which bytes of the normalised text come from typed ones. Each run of equal marks is normalised by
+// itself; where the runs do not add up to the whole (an accent that was typed after a letter that
+// was not), the rest counts as typed: that way no token can be forged.
+std::string HuggingFaceEncoder::typed_of_normal(std::string_view text, std::string_view typed,
+                                                std::string_view normal) const {
+  const std::string probe = normalizer_.apply("x");
+  const std::size_t prefix_bytes = probe.empty() ? 0 : probe.size() - 1;  // what is put in front
+  std::string result;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(typed.find_first_not_of(typed[at], at), text.size());
+    std::string run = normalizer_.apply(text.substr(at, end - at));
+    if (at > 0) run.erase(0, prefix_bytes);
+    if (!normal.substr(result.size()).starts_with(run)) break;
+    result.append(run.size(), typed[at]);
+    at = end;
+  }
+  result.resize(normal.size(), '\1');
+  return result;
 }
 
 Status HuggingFaceEncoder::append_word(std::string_view word,

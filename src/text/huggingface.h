@@ -22,7 +22,7 @@ class HuggingFaceEncoder : public Encoder {
   [[nodiscard]] static Result<HuggingFaceEncoder> parse(const Json& document,
                                                         std::vector<TokenText>& tokens);
 
-  [[nodiscard]] Status append(std::string_view text, bool parse_special,
+  [[nodiscard]] Status append(std::string_view text, bool parse_special, std::string_view typed,
                               std::vector<std::uint32_t>& ids) const override;
   [[nodiscard]] std::optional<std::uint32_t> find(std::string_view token) const override;
 
@@ -42,6 +42,8 @@ class HuggingFaceEncoder : public Encoder {
   void fill_words(const std::vector<TokenText>& tokens);
 
   [[nodiscard]] std::string bytes_of(const std::string& token) const;
+  [[nodiscard]] std::string typed_of_normal(std::string_view text, std::string_view typed,
+                                            std::string_view normal) const;
   [[nodiscard]] Status append_word(std::string_view word, std::vector<std::uint32_t>& ids) const;
   [[nodiscard]] Status append_byte_symbols(std::string_view word,
                                            std::vector<std::uint32_t>& symbols) const;

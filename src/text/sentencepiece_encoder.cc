@@ -51,7 +51,7 @@ Result<SentencePieceEncoder> SentencePieceEncoder::load(const SentencePieceModel
   std::vector<AddedToken> control;
   for (const Piece& piece : model.pieces) {
     const auto id = static_cast<std::uint32_t>(tokens.size());
-    if (piece.type == PieceType::kControl) control.push_back({piece.text, id});
+    if (piece.type == PieceType::kControl) control.push_back({piece.text, id, true});
     encoder.ids_.emplace(piece.text, id);
     tokens.push_back(text_of(piece));
   }
@@ -60,9 +60,9 @@ Result<SentencePieceEncoder> SentencePieceEncoder::load(const SentencePieceModel
 }
 
 Status SentencePieceEncoder::append(std::string_view text, bool parse_special,
-                                    std::vector<std::uint32_t>& ids) const {
+                                    std::string_view typed, std::vector<std::uint32_t>& ids) const {
   std::vector<Segment> segments = {{text, std::nullopt}};
-  if (parse_special) segments = control_.split(text);
+  if (parse_special) segments = control_.split(text, typed);
   for (const Segment& segment : segments) {
     if (segment.id) {
       ids.push_back(*segment.id);

@@ -26,7 +26,7 @@ class SentencePieceEncoder : public Encoder {
 
   // With `parse_special`, control pieces in the text become their ids, and each stretch between
   // them is encoded by itself, with the model's dummy prefix.
-  [[nodiscard]] Status append(std::string_view text, bool parse_special,
+  [[nodiscard]] Status append(std::string_view text, bool parse_special, std::string_view typed,
                               std::vector<std::uint32_t>& ids) const override;
   [[nodiscard]] std::optional<std::uint32_t> find(std::string_view token) const override;
 

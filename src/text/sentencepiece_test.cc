@@ -49,6 +49,13 @@ TEST(SentencePiece, ControlPiecesOnlyOnRequest) {
   for (const std::uint32_t id : t.encode("<s>hello</s>", {.add_special = false}).value()) {
     EXPECT_FALSE(t.is_control(id));
   }
+  // What was typed stays text, whatever the template around it names.
+  const std::string typed = {1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0};
+  const Ids ids =
+      t.encode("<s>hello</s>", {.add_special = false, .parse_special = true, .typed = typed})
+          .value();
+  EXPECT_EQ(std::ranges::count(ids, 1u), 0);
+  EXPECT_EQ(ids.back(), 2u);
 }
 
 TEST(SentencePiece, WritesWhatItReads) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/check.h"
 #include "text/base64.h"
 #include "text/encoder.h"
 #include "text/huggingface.h"
@@ -109,9 +110,10 @@ Result<std::vector<std::uint32_t>> Tokenizer::encode(std::string_view text,
   if (const auto offset = utf8_error(text)) {
     return fail(ErrorKind::kBadInput, "the text is not UTF-8 at byte " + std::to_string(*offset));
   }
+  OTR_CHECK(options.typed.empty() || options.typed.size() == text.size());
   std::vector<std::uint32_t> ids;
   if (options.add_special && parts_->add_bos) ids.push_back(*parts_->bos);
-  OTR_TRY(parts_->encoder->append(text, options.parse_special, ids));
+  OTR_TRY(parts_->encoder->append(text, options.parse_special, options.typed, ids));
   return ids;
 }
 

@@ -31,6 +31,10 @@ struct EncodeOptions {
   // Recognises special tokens written in the text, as a chat template writes them. Leave it off
   // for what a user typed: then no control token but the unknown one can come from the text.
   bool parse_special = false;
+  // Which bytes of the text a user typed: empty (none), or one byte per byte of the text, not 0
+  // where typed (TemplatedText::typed). With parse_special, a control token that has a typed byte
+  // is ordinary text, so that nobody forges the frame of a conversation.
+  std::string_view typed = {};
 };
 
 // Immutable and movable; all member functions may be called from many threads at once. A

@@ -87,6 +87,71 @@ TEST(Tokenizer, RefusesTextsThatAreNotUtf8) {
   EXPECT_FALSE(t.encode(std::string(Tokenizer::kMaxTextBytes + 1, 'a')));
 }
 
+// Encodes with special tokens on; '1' in `typed` marks what a user wrote.
+Ids encode_typed(const Tokenizer& t, const std::string& text, std::string typed) {
+  EXPECT_EQ(text.size(), typed.size());
+  for (char& c : typed) c = static_cast<char>(c == '1');
+  return t.encode(text, {.add_special = false, .parse_special = true, .typed = typed}).value();
+}
+
+Ids letters(std::string_view text) { return {text.begin(), text.end()}; }
+
+Json with_control(bool normalized, const char* content = "<|e|>") {
+  Json json = byte_level_json({});
+  json["added_tokens"].push_back(
+      {{"id", 300}, {"content", content}, {"special", true}, {"normalized", normalized}});
+  json["added_tokens"].push_back({{"id", 301}, {"content", "<|e|>>"}, {"special", true}});
+  json["added_tokens"].push_back({{"id", 302}, {"content", "<tool>"}, {"special", false}});
+  return json;
+}
+
+TEST(Tokenizer, WhatWasTypedIsNoControlToken) {
+  const Tokenizer t = make(to_document(with_control(false)));
+  EXPECT_EQ(encode_typed(t, "a<|e|>b", "0000000"), Ids({'a', 300, 'b'}));
+  EXPECT_EQ(encode_typed(t, "a<|e|>b", "1000001"), Ids({'a', 300, 'b'}));
+  EXPECT_EQ(encode_typed(t, "<|e|>", "11111"), letters("<|e|>"));
+  for (std::size_t i = 0; i < 5; ++i) {
+    std::string typed = "00000";
+    typed[i] = '1';
+    EXPECT_EQ(encode_typed(t, "<|e|>", typed), letters("<|e|>")) << i;
+  }
+  EXPECT_EQ(encode_typed(t, "<|e|>>", "000001"), Ids({300, '>'})) << "the shorter one is framed";
+  EXPECT_EQ(encode_typed(t, "<|<|e|>", "1100000"), Ids({'<', '|', 300}));
+  EXPECT_EQ(encode_typed(t, "<tool>", "111111"), Ids({302})) << "not a control token";
+  EXPECT_EQ(t.encode("<|e|>", {.parse_special = false}).value(), letters("<|e|>"));
+}
+
+TEST(Tokenizer, WhatWasTypedIsNoControlTokenAfterNormalizing) {
+  Json json = with_control(true, "<\xC3\xA9>");  // one code point after NFC
+  json["normalizer"] = {{"type", "NFC"}};
+  const Tokenizer t = make(to_document(json));
+  const std::string two = "<e\xCC\x81>";  // the letter and the accent
+  EXPECT_EQ(encode_typed(t, "e\xCC\x81" + two,
+                         "000"
+                         "00000"),
+            Ids({0xC3, 0xA9, 300}));
+  EXPECT_EQ(encode_typed(t, "e\xCC\x81" + two,
+                         "111"
+                         "00000"),
+            Ids({0xC3, 0xA9, 300}));
+  const Ids plain = {'<', 0xC3, 0xA9, '>'};
+  for (const char* typed : {"11111", "10000", "01000", "00110", "00001"}) {
+    EXPECT_EQ(encode_typed(t, two, typed), plain) << typed;
+  }
+}
+
+TEST(Tokenizer, WhatWasTypedIsNoControlTokenOfSentencePieceKind) {
+  Json json = fallback_json({"a", "b", "<", "/", "s", ">", "\xE2\x96\x81"}, {});
+  json["added_tokens"][2]["normalized"] = true;  // "</s>", which becomes "\u2581</s>"
+  const Tokenizer t = make(to_document(json));
+  EXPECT_EQ(encode_typed(t, "<s>a<s>b", "00010001"), Ids({1, 265, 259, 1, 265, 260}));
+  const Ids forged = encode_typed(t, "a<s>b", "01111");
+  EXPECT_EQ(std::ranges::count(forged, 1u), 0);
+  EXPECT_EQ(encode_typed(t, "a </s>", "100000"), Ids({265, 259, 2}));
+  EXPECT_EQ(std::ranges::count(encode_typed(t, "a </s>", "010000"), 2u), 0);
+  EXPECT_EQ(std::ranges::count(encode_typed(t, "a </s>", "000001"), 2u), 0);
+}
+
 TEST(Tokenizer, BytesOfAnyIdAreDefined) {
   const Tokenizer t = make(kGood.dump());
   EXPECT_EQ(t.token_bytes(256), "ab");
