@@ -6,6 +6,7 @@
 #include "apps/command.h"
 #include "apps/ladder.h"
 #include "apps/prompt.h"
+#include "apps/sampling_flags.h"
 #include "base/hex.h"
 #include "env/clock.h"
 #include "env/file.h"
