@@ -1,0 +1,216 @@
+#include "convert/gguf_blocks.h"
+
+#include <array>
+#include <bit>
+#include <cmath>
+
+#include "base/check.h"
+
+namespace otr::convert {
+namespace {
+
+float half_at(const std::uint8_t* at) {
+  const auto half = load_le<std::uint16_t>(at);
+  const std::uint32_t sign = std::uint32_t{half & 0x8000U} << 16;
+  const std::uint32_t exponent = (half >> 10) & 31;
+  const std::uint32_t fraction = half & 0x3ffU;
+  if (exponent == 0) {  // zero or subnormal: fraction · 2^-24
+    const float value = std::ldexp(static_cast<float>(fraction), -24);
+    return sign != 0 ? -value : value;
+  }
+  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
+  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+}
+
+void widen_f32(const std::uint8_t* block, float* to) { std::memcpy(to, block, 4); }
+
+void widen_f16(const std::uint8_t* block, float* to) { *to = half_at(block); }
+
+void widen_bf16(const std::uint8_t* block, float* to) {
+  *to = std::bit_cast<float>(std::uint32_t{load_le<std::uint16_t>(block)} << 16);
+}
+
+// Q8_0: f16 d; i8 q[32]. d·q.
+void widen_q8_0(const std::uint8_t* block, float* to) {
+  const float d = half_at(block);
+  for (int i = 0; i < 32; ++i)
+    to[i] = d * static_cast<float>(static_cast<std::int8_t>(block[2 + i]));
+}
+
+// The four low bits of 32 elements: the first 16 in the lower halves of the bytes, then the upper.
+int nibble(const std::uint8_t* bytes, int i) { return i < 16 ? bytes[i] & 15 : bytes[i - 16] >> 4; }
+
+// Q4_0: f16 d; 16 bytes of nibbles. d·(q - 8).
+void widen_q4_0(const std::uint8_t* block, float* to) {
+  const float d = half_at(block);
+  for (int i = 0; i < 32; ++i) to[i] = d * static_cast<float>(nibble(block + 2, i) - 8);
+}
+
+// Q4_1: f16 d, m; nibbles. d·q + m.
+void widen_q4_1(const std::uint8_t* block, float* to) {
+  const float d = half_at(block);
+  const float m = half_at(block + 2);
+  for (int i = 0; i < 32; ++i) to[i] = d * static_cast<float>(nibble(block + 4, i)) + m;
+}
+
+// Five bits: the fifth of element i is bit i of the u32 before the nibbles.
+int five_bits(const std::uint8_t* bytes, int i) {
+  const auto fifth = load_le<std::uint32_t>(bytes);
+  return nibble(bytes + 4, i) | static_cast<int>((fifth >> i) & 1) << 4;
+}
+
+// Q5_0: f16 d; u32 fifth bits; nibbles. d·(q - 16).
+void widen_q5_0(const std::uint8_t* block, float* to) {
+  const float d = half_at(block);
+  for (int i = 0; i < 32; ++i) to[i] = d * static_cast<float>(five_bits(block + 2, i) - 16);
+}
+
+// Q5_1: f16 d, m; u32 fifth bits; nibbles. d·q + m.
+void widen_q5_1(const std::uint8_t* block, float* to) {
+  const float d = half_at(block);
+  const float m = half_at(block + 2);
+  for (int i = 0; i < 32; ++i) to[i] = d * static_cast<float>(five_bits(block + 4, i)) + m;
+}
+
+// Two bits of 256 elements: within each half of 128, byte i % 32 holds those of four elements that
+// lie 32 apart.
+int two_bits(const std::uint8_t* bytes, int i) {
+  return bytes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+}
+
+// Q2_K: 16 bytes with a 4-bit scale and, above it, a 4-bit minimum for 16 elements each; 64 bytes
+// of two bits; f16 d, dmin. d·scale·q - dmin·minimum.
+void widen_q2_k(const std::uint8_t* block, float* to) {
+  const float d = half_at(block + 80);
+  const float dmin = half_at(block + 82);
+  for (int i = 0; i < 256; ++i) {
+    const std::uint8_t scales = block[i / 16];
+    to[i] = d * static_cast<float>(scales & 15) * static_cast<float>(two_bits(block + 16, i)) -
+            dmin * static_cast<float>(scales >> 4);
+  }
+}
+
+// Q3_K: 32 bytes of third bits (element i has bit i / 32 of byte i % 32); 64 bytes of two bits; 12
+// bytes of 16 six-bit scales, of which the low four bits come first, then the high two; f16 d.
+// d·(scale - 32)·(q - 4).
+void widen_q3_k(const std::uint8_t* block, float* to) {
+  const float d = half_at(block + 108);
+  const std::uint8_t* packed = block + 96;
+  for (int i = 0; i < 256; ++i) {
+    const int j = i / 16;
+    const int low = j < 8 ? packed[j] & 15 : packed[j - 8] >> 4;
+    const int high = packed[8 + j % 4] >> (j / 4 * 2) & 3;
+    const int third = block[i % 32] >> (i / 32) & 1;
+    const int q = (two_bits(block + 32, i) | third << 2) - 4;
+    to[i] = d * static_cast<float>((low | high << 4) - 32) * static_cast<float>(q);
+  }
+}
+
+struct ScaleAndMinimum {
+  int scale;
+  int minimum;
+};
+
+// The j-th of eight pairs of six bits in 12 bytes: the first four pairs lie in the low bits of
+// bytes 0-3 and 4-7; of the others, bytes 8-11 hold the low four bits and the spare upper bits of
+// the first eight the high two.
+ScaleAndMinimum six_bits(const std::uint8_t* packed, int j) {
+  if (j < 4) return {packed[j] & 63, packed[j + 4] & 63};
+  return {(packed[j + 4] & 15) | packed[j - 4] >> 6 << 4, packed[j + 4] >> 4 | packed[j] >> 6 << 4};
+}
+
+// The four low bits of 256 elements: 32 bytes hold 64 elements, the first 32 in the lower halves.
+int wide_nibble(const std::uint8_t* bytes, int i) {
+  return bytes[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4) & 15;
+}
+
+// Q4_K: f16 d, dmin; 12 bytes of scales and minima for 32 elements each; 128 bytes of nibbles.
+// d·scale·q - dmin·minimum.
+void widen_q4_k(const std::uint8_t* block, float* to) {
+  const float d = half_at(block);
+  const float dmin = half_at(block + 2);
+  for (int i = 0; i < 256; ++i) {
+    const auto [scale, minimum] = six_bits(block + 4, i / 32);
+    to[i] = d * static_cast<float>(scale) * static_cast<float>(wide_nibble(block + 16, i)) -
+            dmin * static_cast<float>(minimum);
+  }
+}
+
+// Q5_K: as Q4_K, with 32 bytes of fifth bits before the nibbles (element i has bit i / 32 of byte
+// i % 32).
+void widen_q5_k(const std::uint8_t* block, float* to) {
+  const float d = half_at(block);
+  const float dmin = half_at(block + 2);
+  for (int i = 0; i < 256; ++i) {
+    const auto [scale, minimum] = six_bits(block + 4, i / 32);
+    const int fifth = block[16 + i % 32] >> (i / 32) & 1;
+    const int q = wide_nibble(block + 48, i) | fifth << 4;
+    to[i] =
+        d * static_cast<float>(scale) * static_cast<float>(q) - dmin * static_cast<float>(minimum);
+  }
+}
+
+// Q6_K: 128 bytes of low nibbles (within each half of 128 elements, 64 bytes hold the first 64 in
+// their lower halves); 64 bytes of two high bits; 16 signed scales; f16 d. d·scale·(q - 32).
+void widen_q6_k(const std::uint8_t* block, float* to) {
+  const float d = half_at(block + 208);
+  for (int i = 0; i < 256; ++i) {
+    const int low = block[i / 128 * 64 + i % 64] >> (i % 128 / 64 * 4) & 15;
+    const int q = (low | two_bits(block + 128, i) << 4) - 32;
+    const auto scale = static_cast<std::int8_t>(block[192 + i / 16]);
+    to[i] = d * static_cast<float>(scale) * static_cast<float>(q);
+  }
+}
+
+constexpr std::array<GgufType, 35> kTypes = {{
+    {0, "F32", 1, 4, widen_f32},        {1, "F16", 1, 2, widen_f16},
+    {2, "Q4_0", 32, 18, widen_q4_0},    {3, "Q4_1", 32, 20, widen_q4_1},
+    {6, "Q5_0", 32, 22, widen_q5_0},    {7, "Q5_1", 32, 24, widen_q5_1},
+    {8, "Q8_0", 32, 34, widen_q8_0},    {9, "Q8_1", 32, 36, nullptr},
+    {10, "Q2_K", 256, 84, widen_q2_k},  {11, "Q3_K", 256, 110, widen_q3_k},
+    {12, "Q4_K", 256, 144, widen_q4_k}, {13, "Q5_K", 256, 176, widen_q5_k},
+    {14, "Q6_K", 256, 210, widen_q6_k}, {15, "Q8_K", 256, 292, nullptr},
+    {16, "IQ2_XXS", 256, 66, nullptr},  {17, "IQ2_XS", 256, 74, nullptr},
+    {18, "IQ3_XXS", 256, 98, nullptr},  {19, "IQ1_S", 256, 50, nullptr},
+    {20, "IQ4_NL", 32, 18, nullptr},    {21, "IQ3_S", 256, 110, nullptr},
+    {22, "IQ2_S", 256, 82, nullptr},    {23, "IQ4_XS", 256, 136, nullptr},
+    {24, "I8", 1, 1, nullptr},          {25, "I16", 1, 2, nullptr},
+    {26, "I32", 1, 4, nullptr},         {27, "I64", 1, 8, nullptr},
+    {28, "F64", 1, 8, nullptr},         {29, "IQ1_M", 256, 56, nullptr},
+    {30, "BF16", 1, 2, widen_bf16},     {34, "TQ1_0", 256, 54, nullptr},
+    {35, "TQ2_0", 256, 66, nullptr},    {39, "MXFP4", 32, 17, nullptr},
+    {40, "NVFP4", 64, 36, nullptr},     {41, "Q1_0", 128, 18, nullptr},
+    {42, "Q2_0", 64, 18, nullptr},
+}};
+static_assert(kTypes.back().id == 42, "the table has no empty entries");
+
+}  // namespace
+
+const GgufType* gguf_type(std::uint32_t id) {
+  for (const GgufType& type : kTypes) {
+    if (type.id == id) return &type;
+  }
+  return nullptr;
+}
+
+std::string readable_gguf_types() {
+  std::string names;
+  for (const GgufType& type : kTypes) {
+    if (type.widen != nullptr) names += (names.empty() ? "" : ", ") + std::string(type.name);
+  }
+  return names;
+}
+
+void widen_blocks(const GgufType& type, ByteView raw, std::span<float> to) {
+  const std::size_t blocks = to.size() / type.elements;
+  OTR_CHECK(to.size() % type.elements == 0 && raw.size() == blocks * type.size_bytes);
+  if (type.id == 0 && !raw.empty()) {  // F32
+    std::memcpy(to.data(), raw.data(), raw.size());
+    return;
+  }
+  for (std::size_t b = 0; b < blocks; ++b) {
+    type.widen(raw.data() + b * type.size_bytes, to.data() + b * type.elements);
+  }
+}
+
+}  // namespace otr::convert
