@@ -1,7 +1,6 @@
 #include "text/document.h"
 
 #include <optional>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -19,12 +18,6 @@ namespace {
 
 constexpr std::string_view kTokenizerConfig = "tokenizer_config.json";
 constexpr std::string_view kGenerationConfig = "generation_config.json";
-
-struct SpecialIds {
-  std::optional<std::uint32_t> bos;
-  std::set<std::uint32_t> eos;
-  bool add_bos = false;
-};
 
 struct Configs {
   Json tokenizer = Json::object();
@@ -133,16 +126,6 @@ Result<std::optional<std::uint32_t>> template_prefix(const Json& processor,
   return id;
 }
 
-// `document` holds the members of one kind; the rest is added, and the whole checked by parsing.
-Result<std::string> finish(Json document, const SpecialIds& ids) {
-  document["add_bos"] = ids.add_bos;
-  document["bos_id"] = ids.bos ? Json(*ids.bos) : Json();
-  document["eos_ids"] = ids.eos;
-  OTR_TRY_ASSIGN(std::string source, dump_canonical_json(document, "tokenizer.json"));
-  OTR_TRY(Tokenizer::parse(source));
-  return source;
-}
-
 Result<std::string> from_tokenizer_json(const HuggingFaceFiles& files, const Configs& configs) {
   OTR_TRY_ASSIGN(Json source, parse_json(files.tokenizer_json, "tokenizer.json"));
   std::vector<TokenText> tokens;
@@ -161,11 +144,7 @@ Result<std::string> from_tokenizer_json(const HuggingFaceFiles& files, const Con
     return fail(ErrorKind::kBadInput,
                 "tokenizer.json: post_processor puts another token in front than the bos_token");
   }
-  return finish({{"kind", "hf-tokenizer-json"}, {"document", std::move(source)}}, ids);
-}
-
-Json sentencepiece_document(std::string_view file) {
-  return {{"kind", "sentencepiece"}, {"model_base64", to_base64(file)}};
+  return finish_document({{"kind", "hf-tokenizer-json"}, {"document", std::move(source)}}, ids);
 }
 
 SpecialIds sentencepiece_ids(const SentencePieceModel& model) {
@@ -182,6 +161,19 @@ SpecialIds sentencepiece_ids(const SentencePieceModel& model) {
 
 }  // namespace
 
+Result<std::string> finish_document(Json members, const SpecialIds& ids) {
+  members["add_bos"] = ids.add_bos;
+  members["bos_id"] = ids.bos ? Json(*ids.bos) : Json();
+  members["eos_ids"] = ids.eos;
+  OTR_TRY_ASSIGN(std::string source, dump_canonical_json(members, "tokenizer"));
+  OTR_TRY(Tokenizer::parse(source));
+  return source;
+}
+
+Json sentencepiece_members(std::string_view file) {
+  return {{"kind", "sentencepiece"}, {"model_base64", to_base64(file)}};
+}
+
 Result<std::string> document_from_huggingface(const HuggingFaceFiles& files) {
   OTR_TRY_ASSIGN(const Configs configs, parse_configs(files));
   if (!files.tokenizer_json.empty()) return from_tokenizer_json(files, configs);
@@ -197,12 +189,12 @@ Result<std::string> document_from_huggingface(const HuggingFaceFiles& files) {
   if (ids.eos.empty()) ids.eos = own.eos;
   OTR_TRY_ASSIGN(ids.add_bos, bool_member(configs.tokenizer, "add_bos_token", ids.bos.has_value(),
                                           kTokenizerConfig));
-  return finish(sentencepiece_document(files.tokenizer_model), ids);
+  return finish_document(sentencepiece_members(files.tokenizer_model), ids);
 }
 
 Result<std::string> document_from_sentencepiece(ByteView model) {
   OTR_TRY_ASSIGN(const SentencePieceModel parsed, parse_sentencepiece(as_text(model)));
-  return finish(sentencepiece_document(as_text(model)), sentencepiece_ids(parsed));
+  return finish_document(sentencepiece_members(as_text(model)), sentencepiece_ids(parsed));
 }
 
 Result<std::string> document_from_llama2c(ByteView tokenizer, std::size_t vocabulary_size) {

@@ -11,11 +11,15 @@
 #ifndef OTR_TEXT_DOCUMENT_H_
 #define OTR_TEXT_DOCUMENT_H_
 
+#include <cstdint>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
 #include "base/bytes.h"
 #include "base/result.h"
+#include "text/json.h"
 
 namespace otr::text {
 
@@ -40,6 +44,19 @@ struct HuggingFaceFiles {
 // bytes as its first 259 ids. `vocabulary_size` is in the header of the model file.
 [[nodiscard]] Result<std::string> document_from_llama2c(ByteView tokenizer,
                                                         std::size_t vocabulary_size);
+
+// For makers of documents: the ids that every kind of document holds.
+struct SpecialIds {
+  std::optional<std::uint32_t> bos = {};
+  std::set<std::uint32_t> eos = {};
+  bool add_bos = false;
+};
+
+// `members` are those of one kind; the ids are added, and the whole is seen to parse.
+[[nodiscard]] Result<std::string> finish_document(Json members, const SpecialIds& ids);
+
+// The members of a document with this SentencePiece file.
+[[nodiscard]] Json sentencepiece_members(std::string_view file);
 
 }  // namespace otr::text
 

@@ -86,11 +86,8 @@ Result<HuggingFaceEncoder> HuggingFaceEncoder::parse(const Json& document,
   OTR_TRY(check_members(document, "tokenizer.json",
                         {"version", "truncation", "padding", "added_tokens", "normalizer",
                          "pre_tokenizer", "post_processor", "decoder", "model"}));
-  for (const auto* key : {"truncation", "padding"}) {
-    if (!member(document, key).is_null()) {
-      return unsupported(std::string(key) + " must be null: texts are encoded whole");
-    }
-  }
+  // "truncation" and "padding" say how batches were cut for training: whoever loads a model to run
+  // it (transformers) turns both off, and texts are encoded whole here.
   HuggingFaceEncoder encoder;
   OTR_TRY_ASSIGN(encoder.normalizer_, Normalizer::parse(member(document, "normalizer")));
   OTR_TRY_ASSIGN(encoder.pre_tokenizer_, PreTokenizer::parse(member(document, "pre_tokenizer")));

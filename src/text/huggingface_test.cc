@@ -214,6 +214,13 @@ TEST(Fallback, UnknownCharacters) {
 }
 
 // Every construct that is not run here is refused by its name.
+TEST(HuggingFace, EncodesWholeWhateverTrainingDid) {
+  Json json = byte_level_json({{"a", "a"}});
+  json["truncation"] = {{"max_length", 2}, {"direction", "Right"}};
+  json["padding"] = {{"pad_id", 0}};
+  EXPECT_EQ(make(to_document(json)).encode("aaaaa").value(), (Ids{256, 256, 'a'}));
+}
+
 TEST(HuggingFace, NamesWhatItDoesNotSupport) {
   const auto error_with = [](const char* pointer, const Json& value) {
     Json json = byte_level_json({{"a", "b"}});
@@ -222,7 +229,6 @@ TEST(HuggingFace, NamesWhatItDoesNotSupport) {
   };
   EXPECT_EQ(error_with("/version", "1.0"), "");
   EXPECT_THAT(error_with("/extra", 1), HasSubstr("'extra'"));
-  EXPECT_THAT(error_with("/truncation", {{"max_length", 5}}), HasSubstr("truncation"));
   EXPECT_THAT(error_with("/normalizer", {{"type", "Lowercase"}}), HasSubstr("Lowercase"));
   EXPECT_THAT(error_with("/normalizer", "NFC"), HasSubstr("normalizer"));
   EXPECT_THAT(error_with("/pre_tokenizer", {{"type", "Whitespace"}}), HasSubstr("Whitespace"));

@@ -4,7 +4,7 @@
 #include <pcre2.h>
 
 #include <algorithm>
-#include <iterator>
+#include <span>
 #include <utility>
 
 #include "base/check.h"
@@ -13,30 +13,21 @@
 namespace otr::text {
 namespace {
 
-constexpr std::string_view kGpt2 =
-    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 constexpr std::string_view kOneDigit = R"(\p{N}|\P{N}+)";
 constexpr std::string_view kDigitRun = R"(\p{N}+|\P{N}+)";
 
 constexpr std::string_view kKnownPatterns[] = {
-    kGpt2,
-    kOneDigit,
-    kDigitRun,
-    // Llama 3
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|)"
-    R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-    // Qwen 2 and 3
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
-    R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
-    // Mistral's "tekken"
-    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
-    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
-    R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)",
+    kGpt2Pattern,  kOneDigit,      kDigitRun,      kLlama3Pattern,
+    kQwen2Pattern, kQwen35Pattern, kTekkenPattern,
 };
 
 // Backtracking over a run of white space counts one step per character.
 constexpr std::uint32_t kMatchLimit = std::uint32_t{1} << 27;
 constexpr std::uint32_t kHeapLimitKib = 64 << 10;
+
+bool is_among(std::span<const std::string_view> patterns, std::string_view pattern) {
+  return std::ranges::find(patterns, pattern) != patterns.end();
+}
 
 // PCRE2 counts U+180E as white space, Unicode and Oniguruma no longer do. So the class is written
 // out as Unicode defines White_Space.
@@ -70,7 +61,9 @@ void WordPattern::Free::operator()(void* code) const {
 }
 
 Result<WordPattern> WordPattern::find(std::string_view pattern) {
-  if (std::ranges::find(kKnownPatterns, pattern) == std::end(kKnownPatterns)) {
+  WordPattern compiled;
+  compiled.has_gaps_ = is_among(kDefaultPatterns, pattern);
+  if (!compiled.has_gaps_ && !is_among(kKnownPatterns, pattern)) {
     return fail(ErrorKind::kBadInput, "pre_tokenizer pattern " +
                                           std::string(pattern.substr(0, 400)) +
                                           " is not among the known ones (GPT-2, Llama 3, Qwen 2, "
@@ -79,7 +72,6 @@ Result<WordPattern> WordPattern::find(std::string_view pattern) {
   const std::string source = with_unicode_spaces(pattern);
   int error = 0;
   PCRE2_SIZE error_at = 0;
-  WordPattern compiled;
   compiled.code_.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(source.data()), source.size(),
                                      PCRE2_UTF | PCRE2_UCP, &error, &error_at, nullptr));
   OTR_CHECK(compiled.code_ != nullptr);
@@ -96,17 +88,25 @@ Status WordPattern::split(std::string_view text, std::vector<std::string_view>& 
   pcre2_set_match_limit(context.get(), kMatchLimit);
   pcre2_set_heap_limit(context.get(), kHeapLimitKib);
   // The text is known to be UTF-8; to check it again at every word would be quadratic.
-  const std::uint32_t options = PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | PCRE2_ANCHORED;
+  const std::uint32_t options =
+      PCRE2_NO_UTF_CHECK | PCRE2_NOTEMPTY | (has_gaps_ ? 0 : PCRE2_ANCHORED);
   for (std::size_t at = 0; at < text.size();) {
     const int matched = pcre2_match(code, reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
                                     at, options, data.get(), context.get());
+    if (matched == PCRE2_ERROR_NOMATCH && has_gaps_) {
+      words.push_back(text.substr(at));
+      return {};
+    }
     if (matched < 0) {
       return fail(ErrorKind::kBadInput, "cannot cut the text into words from byte " +
                                             std::to_string(at) + " on (PCRE2 error " +
                                             std::to_string(matched) + "): use a shorter text");
     }
-    const std::size_t end = pcre2_get_ovector_pointer(data.get())[1];
-    words.push_back(text.substr(at, end - at));
+    const PCRE2_SIZE* match = pcre2_get_ovector_pointer(data.get());
+    const std::size_t start = match[0];
+    const std::size_t end = match[1];
+    if (at < start) words.push_back(text.substr(at, start - at));
+    words.push_back(text.substr(start, end - start));
     at = end;
   }
   return {};
@@ -162,7 +162,7 @@ Status PreTokenizer::add(const Json& value) {
                   "pre_tokenizer ByteLevel with add_prefix_space is not supported");
     }
     byte_level_ = true;
-    return use_regex ? add_pattern(kGpt2) : Status();
+    return use_regex ? add_pattern(kGpt2Pattern) : Status();
   }
   if (type == "Split") {
     OTR_TRY(check_members(value, "Split", {"type", "pattern", "behavior", "invert"}));
@@ -170,8 +170,11 @@ Status PreTokenizer::add(const Json& value) {
     OTR_TRY(check_members(pattern, "Split.pattern", {"Regex"}));
     OTR_TRY_ASSIGN(const std::string regex, string_member(pattern, "Regex", "Split.pattern"));
     OTR_TRY_ASSIGN(const bool invert, bool_member(value, "invert", false, "Split"));
-    // The known patterns match every character, so that both forms mean: the matches are the words.
-    if (member(value, "behavior") == (invert ? "Removed" : "Isolated")) return add_pattern(regex);
+    // Where a pattern matches every character both forms mean: the matches are the words.
+    const bool has_gaps = is_among(kDefaultPatterns, regex);
+    if (member(value, "behavior") == (invert ? "Removed" : "Isolated") && !(invert && has_gaps)) {
+      return add_pattern(regex);
+    }
   }
   return fail(ErrorKind::kBadInput,
               "pre_tokenizer " + value.dump().substr(0, 400) + " is not supported here");

@@ -16,13 +16,41 @@
 
 namespace otr::text {
 
-// One known regular expression, compiled. Every code point of a text lies in some match.
+// The known expressions, as tokenizer.json files write them. GPT-2's cuts for SmolLM, StarCoder and
+// others too, after Digits.
+inline constexpr std::string_view kGpt2Pattern =
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
+inline constexpr std::string_view kLlama3Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|)"
+    R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// Qwen 2, 2.5 and 3.
+inline constexpr std::string_view kQwen2Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|)"
+    R"( ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+inline constexpr std::string_view kQwen35Pattern =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}|)"
+    R"( ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// Mistral's "tekken".
+inline constexpr std::string_view kTekkenPattern =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|)"
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|)"
+    R"(\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+// The four that llama.cpp runs one after the other where a GGUF file names no rule, or "default".
+// What lies between their matches is a word too.
+inline constexpr std::string_view kDefaultPatterns[] = {
+    R"([\p{P}\$\+<=>\^~\|]+)",
+    R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S))",
+    R"(\p{N}+)",
+    R"([0-9][0-9][0-9])",
+};
+
+// One known regular expression, compiled.
 class WordPattern {
  public:
   // `pattern` as a tokenizer.json writes it. An error if it is not in the table.
   [[nodiscard]] static Result<WordPattern> find(std::string_view pattern);
 
-  // Appends the words of `text`, which must be UTF-8; they follow each other without gaps.
+  // Appends the words of `text`, which must be UTF-8: the matches, and what lies between them.
   [[nodiscard]] Status split(std::string_view text, std::vector<std::string_view>& words) const;
 
  private:
@@ -31,6 +59,7 @@ class WordPattern {
   };
 
   std::unique_ptr<void, Free> code_;  // pcre2_code
+  bool has_gaps_ = false;             // whether some code points lie in no match
 };
 
 class PreTokenizer {

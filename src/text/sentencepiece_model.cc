@@ -110,8 +110,7 @@ Status expect(const Field& field, Wire wire, std::string_view what) {
 }
 
 Status check_score(std::uint32_t bits, std::size_t id) {
-  // An exponent field of 127 + 40 or more is 2^40 and up, infinite, or not a number.
-  if ((bits >> 23 & 0xFF) < 127 + 40) return {};
+  if (is_supported_score(bits)) return {};
   return bad("the score of piece " + std::to_string(id) + " is not below 2^40 in magnitude");
 }
 

@@ -27,7 +27,7 @@ enum class PieceModel : std::uint8_t { kUnigram = 1, kBpe = 2 };
 
 struct Piece {
   std::string text;              // not empty, UTF-8, at most 1024 bytes, no NUL
-  std::uint32_t score_bits = 0;  // of a binary32 of magnitude below 2^40
+  std::uint32_t score_bits = 0;  // of a binary32: is_supported_score
   PieceType type = PieceType::kNormal;
 };
 
@@ -42,6 +42,12 @@ struct SentencePieceModel {
 };
 
 inline constexpr std::size_t kMaxPieceBytes = 1024;
+
+// Whether `bits` are a number of magnitude below 2^40.
+[[nodiscard]] constexpr bool is_supported_score(std::uint32_t bits) {
+  // An exponent field of 127 + 40 or more is 2^40 and up, infinite, or not a number.
+  return (bits >> 23 & 0xFF) < 127 + 40;
+}
 
 // Refuses, by name, what is not supported: word and character models, normalization by a character
 // map, white space as a suffix. Guarantees what the fields above promise, that pieces differ, that
