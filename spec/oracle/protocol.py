@@ -2,7 +2,7 @@
 
 A request is a dictionary with the names of REQ-2 in the receipt's spelling: task_id, model_root,
 prompt_root (bytes), prompt_count, max_tokens,
-sampling (a Sampling), stop (list of str), price, mode, deadline. A claim likewise with those of
+sampling (a Sampling, with the logit bias), stop (list of str), price, mode, deadline. A claim likewise with those of
 CLAIM-1.
 """
 
@@ -19,6 +19,7 @@ SAMPLING = (
     ("int32", "frequency"),
     ("bytes32", "seed"),
 )
+LOGIT_BIAS = (("uint32", "id"), ("int32", "value"))
 REQUEST = (
     ("bytes32", "taskId"),
     ("bytes32", "modelRoot"),
@@ -26,6 +27,7 @@ REQUEST = (
     ("uint32", "promptCount"),
     ("uint32", "maxTokens"),
     ("Sampling", "sampling"),
+    ("LogitBias[]", "logitBias"),
     ("string[]", "stop"),
     ("uint256", "price"),
     ("uint8", "mode"),
@@ -50,18 +52,23 @@ def encode_type(name, members):
 
 
 SAMPLING_TYPE = encode_type("Sampling", SAMPLING)
-REQUEST_TYPE = encode_type("Request", REQUEST) + SAMPLING_TYPE  # EIP-712: referenced types follow
+LOGIT_BIAS_TYPE = encode_type("LogitBias", LOGIT_BIAS)
+# EIP-712: referenced types follow, in the order of their names
+REQUEST_TYPE = encode_type("Request", REQUEST) + LOGIT_BIAS_TYPE + SAMPLING_TYPE
 CLAIM_TYPE = encode_type("Claim", CLAIM)
 COUNTERSIGNATURE_TYPE = encode_type("Countersignature", COUNTERSIGNATURE)
 DOMAIN_TYPE = encode_type("EIP712Domain", DOMAIN)
 
 
 def _word(type_name, value):
-    """EIP-712 encodeData of one member; a struct comes as its hash."""
+    """EIP-712 encodeData of one member; a struct comes as its hash, an array of structs as a list
+    of hashes."""
     if type_name == "string":
         return keccak256(value.encode("utf-8"))
     if type_name == "string[]":
         return keccak256(b"".join(keccak256(v.encode("utf-8")) for v in value))
+    if type_name == "LogitBias[]":
+        return keccak256(b"".join(value))
     if isinstance(value, bytes):
         assert len(value) == 32
         return value
@@ -109,6 +116,7 @@ def request_struct_hash(r):
             r["prompt_count"],
             r["max_tokens"],
             sampling_hash(r["sampling"]),
+            [hash_struct(LOGIT_BIAS_TYPE, LOGIT_BIAS, list(b)) for b in r["sampling"].logit_bias],
             r["stop"],
             r["price"],
             r["mode"],
@@ -166,6 +174,10 @@ def check_request(r):
         and abs(s.frequency) <= 2**20
     )
     require(good, "REQUEST_INVALID", "a number")
+    good = len(s.logit_bias) <= 300 and all(v != 0 and abs(v) <= 100 * 2**16 for _, v in s.logit_bias)
+    require(good, "REQUEST_INVALID", "logit bias")
+    ascend = all(a[0] < b[0] for a, b in zip(s.logit_bias, s.logit_bias[1:]))
+    require(ascend, "REQUEST_INVALID", "logit bias ascends")
     stop = [text.encode("utf-8") for text in r["stop"]]
     require(
         len(stop) <= 4 and all(1 <= len(text) <= 64 for text in stop),
@@ -181,5 +193,6 @@ def check_request_for_model(r, prompt_ids, context, vocabulary):
         r["prompt_count"] < context
         and r["max_tokens"] <= context
         and r["sampling"].top_k <= vocabulary
+        and all(j < vocabulary for j, _ in r["sampling"].logit_bias)
     )
     require(good and all(j < vocabulary for j in prompt_ids), "REQUEST_INVALID", "with the model")

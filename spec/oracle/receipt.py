@@ -49,6 +49,7 @@ FORM = {
         "client": ADDRESS,
         "counter": "decimal 64",
         "deadline": "decimal 64",
+        "logit_bias": [("u32", "i32")],
         "max_tokens": "u32",
         "mode": "u8",
         "model_root": HASH,
@@ -74,6 +75,9 @@ def _decode(form, value, at):
     if isinstance(form, dict):
         malformed(isinstance(value, dict) and sorted(value) == sorted(form))
         return {name: _decode(form[name], value[name], f"{at}.{name}") for name in form}
+    if isinstance(form, tuple):
+        malformed(isinstance(value, list) and len(value) == len(form))
+        return [_decode(f, v, f"{at}[]") for f, v in zip(form, value)]
     if isinstance(form, list):
         malformed(isinstance(value, list))
         return [_decode(form[0], v, f"{at}[]") for v in value]
@@ -119,7 +123,7 @@ def read(data):
 def request_of(r):
     """The request's words; promptCount is the number of prompt_ids."""
     request = dict(r["request"], prompt_count=len(r["prompt_ids"]))
-    request["sampling"] = Sampling(**request["sampling"])
+    request["sampling"] = Sampling(**request["sampling"], logit_bias=request.pop("logit_bias"))
     return request
 
 

@@ -18,14 +18,24 @@ class Sampling:
     presence: int = 0
     frequency: int = 0
     seed: bytes = field(default=bytes(32))
+    logit_bias: list = field(default_factory=list)  # [id, value], ascending by id
 
 
-def penalised(logits, tokens, n_prompt, t, presence, frequency):
+def adjusted(logits, tokens, n_prompt, t, sampling):
     """SAMP-1: L_j, from the ids of positions 0 ... t."""
+    presence, frequency, bias = sampling.presence, sampling.frequency, dict(sampling.logit_bias)
     count = [0] * len(logits)
     for u in range(max(n_prompt, t - 4095), t + 1):
         count[tokens[u]] += 1
-    return [v - (presence if c > 0 else 0) - frequency * c for v, c in zip(logits, count)]
+    return [
+        logits[j] + bias.get(j, 0) - (presence if c > 0 else 0) - frequency * c
+        for j, c in enumerate(count)
+    ]
+
+
+def seeds(seed, n):
+    """REQ-7: the seeds of n answers."""
+    return [seed] + [H("OTR.seed", seed, integer("u32", i)) for i in range(1, n)]
 
 
 def distance(L_max, L, inv_t):
@@ -71,7 +81,7 @@ class Choice:
 
 def choose(logits, tokens, n_prompt, t, sampling):
     """SAMP-1 ... SAMP-9: the token of position t + 1."""
-    L = penalised(logits, tokens, n_prompt, t, sampling.presence, sampling.frequency)
+    L = adjusted(logits, tokens, n_prompt, t, sampling)
     L_max = max(L)
     if sampling.inv_t == 0:
         return Choice(L, L_max, L.index(L_max))  # SAMP-2

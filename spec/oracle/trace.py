@@ -30,6 +30,11 @@ def layer_roots(layer):
     )
 
 
+def bias_hash(bias):
+    """The logit bias in TRACE-4."""
+    return H("OTR.bias", *(integer("u32", j) + integer("i32", v) for j, v in bias))
+
+
 def header(model_root, n_prompt, n_out, mode, s):
     """TRACE-4; s are the sampling parameters."""
     return H(
@@ -48,6 +53,7 @@ def header(model_root, n_prompt, n_out, mode, s):
         integer("i32", s.presence),
         integer("i32", s.frequency),
         s.seed,
+        bias_hash(s.logit_bias),
     )
 
 

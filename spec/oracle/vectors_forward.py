@@ -26,6 +26,15 @@ def _long_prompt():
     return Prng("long prompt").list(262, 0, 4199)
 
 
+def _spread_bias(vocabulary):
+    """A value for every third id, both signs, to the ends of the range."""
+    random = Prng("logit bias")
+    return [[j, 1 + random.between(0, 2**18) - 2**17] for j in range(0, vocabulary - 3, 3)] + [
+        [vocabulary - 2, -100 * 2**16],
+        [vocabulary - 1, 100 * 2**15],
+    ]
+
+
 HELLO = list(b"Hello, world")
 # name -> (model, prompt, sampling, stop, max_tokens, (t, layer) of micro-traces)
 EXECUTIONS = {
@@ -53,6 +62,22 @@ EXECUTIONS = {
         (),
         20,
         ((5, -1),),
+    ),
+    "gqa greedy with logit bias": (
+        "tiny_gqa",
+        HELLO,
+        Sampling(0, 0, 65536, 0, 2**19, 2**16, logit_bias=[[84, 2**19], [250, 100 * 2**16]]),
+        (),
+        12,
+        ((12, -1), (22, -1)),
+    ),
+    "gqa with logit bias": (
+        "tiny_gqa",
+        HELLO,
+        Sampling(94548, 40, 60000, 100, 9000, 9000, _seed(11), _spread_bias(299)),
+        (),
+        16,
+        ((14, -1),),
     ),
     "bias greedy": ("tiny_bias", HELLO, Sampling(), (), 16, ((0, 0), (20, 1), (20, -1))),
     "bias sampled": (

@@ -77,12 +77,17 @@ def _built(name):
             "client": hexa(client),
             "counter": str(counter),
             "deadline": "1800000000",
+            "logit_bias": sampling.logit_bias,
             "max_tokens": max_tokens,
             "mode": 0,
             "model_root": hexa(tiny.root(model_name)),
             "price": "1000000000000000000000",
             "prompt_root": hexa(protocol.prompt_root(prompt)),
-            "sampling": vectors_forward.show_sampling(sampling),
+            "sampling": {
+                k: v
+                for k, v in vectors_forward.show_sampling(sampling).items()
+                if k != "logit_bias"
+            },
             "stop": list(stop),
             "task_id": hexa(protocol.task_id(client, counter)),
         },
@@ -126,6 +131,8 @@ def _accepted():
     for name in (
         "gqa sampled",
         "gqa all parameters",
+        "gqa greedy with logit bias",
+        "gqa with logit bias",
         "bias sampled",
         "norm greedy",
         "norm sampled",
@@ -253,6 +260,7 @@ def _forms():
         ("evidence", "kind"),
         ("request", "sampling"),
         ("request", "sampling", "seed"),
+        ("request", "logit_bias"),
         ("output_text",),
     ):
 
@@ -326,6 +334,19 @@ def _forms():
         ("counter of 2^64", put("request", "counter", str(2**64))),
         ("deadline as number", put("request", "deadline", 0)),
         ("checkpoint of 2^64", put("claim", "checkpoint", str(2**64))),
+        ("logit_bias as object", put("request", "logit_bias", {"5": 1})),
+        ("logit_bias as null", put("request", "logit_bias", None)),
+        ("logit_bias of numbers", put("request", "logit_bias", [5, 1])),
+        ("logit_bias of objects", put("request", "logit_bias", [{"id": 5, "value": 1}])),
+        ("logit_bias without a value", put("request", "logit_bias", [[5]])),
+        ("logit_bias of three numbers", put("request", "logit_bias", [[5, 1, 1]])),
+        ("logit_bias of nothing", put("request", "logit_bias", [[]])),
+        ("logit_bias of a string", put("request", "logit_bias", [["5", 1]])),
+        ("logit_bias of a boolean", put("request", "logit_bias", [[5, True]])),
+        ("logit_bias with id of -1", put("request", "logit_bias", [[-1, 1]])),
+        ("logit_bias with id of 2^32", put("request", "logit_bias", [[2**32, 1]])),
+        ("logit_bias with value of 2^31", put("request", "logit_bias", [[5, 2**31]])),
+        ("logit_bias in sampling", put("request", "sampling", "logit_bias", [])),
         ("stop as string", put("request", "stop", "END")),
         ("stop of numbers", put("request", "stop", [1])),
         ("text as null", put("output_text", None)),
@@ -375,6 +396,15 @@ def _alone():
         ("frequency", -(2**20) - 1),
     ):
         add(f"{name} {value}", "REQUEST_INVALID", put("request", "sampling", name, value))
+    for name, bias in (
+        ("unsorted", [[6, 1], [5, 1]]),
+        ("twice", [[5, 1], [5, 1]]),
+        ("zero", [[5, 0]]),
+        ("out of range", [[5, 100 * 2**16 + 1]]),
+        ("below the range", [[5, -(2**31)]]),
+        ("301", [[j, 1] for j in range(301)]),
+    ):
+        add(f"logit bias: {name}", "REQUEST_INVALID", put("request", "logit_bias", bias))
     for name, stop in (
         ("empty", [""]),
         ("five", list("abcde")),
@@ -421,6 +451,12 @@ def _alone():
         "another max_tokens, not signed",
         "REQUEST_SIGNATURE",
         put("request", "max_tokens", 17),
+        request=False,
+    )
+    add(
+        "another logit bias, not signed",
+        "REQUEST_SIGNATURE",
+        put("request", "logit_bias", [[5, 1]]),
         request=False,
     )
     add("another ledger, not signed", "REQUEST_SIGNATURE", put("ledger", other), again=False)
@@ -497,6 +533,7 @@ def _token_paths():
         ("path of 20 hashes", lambda d: d.update(trace_path=[ZERO] * 20)),
         ("path swapped", lambda d: d["trace_path"].reverse()),
         ("another seed in the request", lambda d: d["request"]["sampling"].update(seed=other)),
+        ("a logit bias in the request", lambda d: d["request"].update(logit_bias=[[5, 1]])),
     ):
         document = _document(BASE)
         edit(document)
@@ -577,6 +614,11 @@ def _with_model():
         )
     out += _lie(
         "top_k above V", "REQUEST_INVALID", lambda d, m: d["request"]["sampling"].update(top_k=271)
+    )
+    out += _lie(
+        "logit bias of id V",
+        "REQUEST_INVALID",
+        lambda d, m: d["request"].update(logit_bias=[[5, 1], [270, 1]]),
     )
     out += _lie(
         "prompt id of V",
@@ -698,6 +740,22 @@ def _recomputed():
         "another seed",
         "TOKEN_MISMATCH",
         lambda d, m: d["request"]["sampling"].update(seed=hexa(bytes([8] * 32))),
+        rule="RCPT-4",
+        recompute=True,
+    )
+    first = _document(BASE)["output_ids"][0]
+    out += _lie(
+        "a logit bias against the first token",
+        "TOKEN_MISMATCH",
+        lambda d, m: d["request"].update(logit_bias=[[first, -100 * 2**16]]),
+        rule="RCPT-4",
+        recompute=True,
+    )
+    out += _lie(
+        "no logit bias where there was one",
+        "TOKEN_MISMATCH",
+        lambda d, m: d["request"].update(logit_bias=[]),
+        "gqa greedy with logit bias",
         rule="RCPT-4",
         recompute=True,
     )

@@ -2,7 +2,7 @@
 {ledger, struct_hash} out {digest}. REQ-2, CLAIM-1, CLAIM-3:
 in {ledger, request | claim | claim_hash} out {struct_hash, digest}; prices and u64 are decimal
 strings, as in a receipt. REQ-3: in {client, counter} out
-{task_id}. REQ-4: in {ids} out {root}. REQ-5: in {request, prompt_ids, context, vocabulary} out {}
+{task_id}. REQ-7: in {seed, count} out {seeds}. REQ-4: in {ids} out {root}. REQ-5: in {request, prompt_ids, context, vocabulary} out {}
 or a reject. REQ-6: in {private_key, digest} out {address,
 signature} (RFC 6979); in {digest, signature} out {address} or a reject."""
 
@@ -12,7 +12,7 @@ from oracle import curve, protocol
 from oracle.case import accept, outcome, refused, wrong
 from oracle.encoding import hexa
 from oracle.prng import Prng
-from oracle.sampling import Sampling
+from oracle.sampling import Sampling, seeds
 from oracle.vectors_sampling import show_sampling
 
 ZERO = bytes(32)
@@ -42,10 +42,13 @@ def base_request(label="base", **changes):
 def show(value):
     """Bytes as hexadecimal, prices and u64 as decimal strings."""
     if isinstance(value, dict):
-        return {
+        out = {
             k: str(v) if k in ("price", "deadline", "checkpoint") else show(v)
             for k, v in value.items()
         }
+        if "sampling" in out:  # a request: RCPT-1 has the bias beside the sampling
+            out["logit_bias"] = out["sampling"].pop("logit_bias")
+        return out
     if isinstance(value, Sampling):
         return show_sampling(value)
     return hexa(value) if isinstance(value, bytes) else value
@@ -111,6 +114,14 @@ def _digests():
             dict(base, sampling=Sampling(2**32 - 1, 0, 0, 0, -(2**31), 2**31 - 1, ZERO)),
         ),
     ]
+    for name, bias in (
+        ("one logit bias", [[7, -65536]]),
+        ("two logit biases", [[0, 1], [2**32 - 1, 100 * 2**16]]),
+        ("300 logit biases", [[3 * j, 5 * j - 700] for j in range(300)]),
+        ("extremes of a logit bias, out of order", [[5, 2**31 - 1], [1, -(2**31)]]),
+    ):
+        sampling = replace(base["sampling"], logit_bias=bias)
+        requests.append((name, dict(base, sampling=sampling)))
     for name, request in requests:
         out.append(
             _struct("REQ-2", name, ZERO, "request", request, protocol.request_struct_hash(request))
@@ -167,6 +178,11 @@ def _digests():
                 {"task_id": hexa(protocol.task_id(client, counter))},
             )
         )
+    for count in (1, 2, 5):
+        seed = random.hash()
+        inputs = {"seed": hexa(seed), "count": count}
+        right = {"seeds": [hexa(one) for one in seeds(seed, count)]}
+        out.append(accept("REQ-7", f"seeds of {count} answers", inputs, right))
     for n in (1, 2, 5, 64):
         ids = random.list(n, 0, 262143)
         out.append(
@@ -240,6 +256,23 @@ def _ranges():
     case("id of 2^32 - 1", bad, ids=[2**32 - 1])
     for mode in (1, 2, 255):
         case(f"mode {mode}", bad, mode=mode)
+    limit = 100 * 2**16
+    for name, bias, code in (
+        ("one", [[5, -1]], None),
+        ("greatest", [[0, limit], [1, -limit], [4199, 1]], None),
+        ("300", [[j, 1] for j in range(300)], None),
+        ("301", [[j, 1] for j in range(301)], bad),
+        ("value 0", [[5, 0]], bad),
+        ("value too great", [[5, limit + 1]], bad),
+        ("value too small", [[5, -limit - 1]], bad),
+        ("least value of i32", [[5, -(2**31)]], bad),
+        ("second value too great", [[5, 1], [6, limit + 1]], bad),
+        ("descending", [[6, 1], [5, 1]], bad),
+        ("twice", [[5, 1], [5, 2]], bad),
+        ("id of V", [[4200, 1]], bad),
+        ("id of 2^32 - 1", [[5, 1], [2**32 - 1, 1]], bad),
+    ):
+        case("logit bias: " + name, code, sampling={"logit_bias": bias})
     for name, stop, code in (
         ("none", [], None),
         ("four", ["a", "b", "c", "d"], None),

@@ -3,13 +3,13 @@ t, t being the last; `seed` is hexadecimal.
 Whole choices: in {logits, tokens, n_prompt, sampling} out {L, token} and, unless greedy, {keys:
 [[delta, id], ...] (the first 64), k_kept, p_kept (numbers
 of keys), kept (ids), noise}. Single rules: SAMP-1 in {logits, tokens, n_prompt, presence,
-frequency} out {L}; SAMP-3 in {L_max, L, inv_t} out
+frequency, logit_bias} out {L}; SAMP-3 in {L_max, L, inv_t} out
 {delta}; SAMP-5 in {delta} out {w}; SAMP-8 in {u} out {noise} or in {seed, position, count} out
 {noise}; SAMP-10 in {token_bytes (hexadecimal), n_prompt,
 output, eos_ids, stop (hexadecimal), max_tokens, context} out {finish: one number for each output
 position, 0 where the answer goes on}."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from oracle import sampling as s
 from oracle.case import accept, wrong
@@ -52,18 +52,30 @@ def _penalties():
         ("oldest of 4096", window[1:], 1),
         ("no output", [0, 1], 2),
     ):
-        for presence, frequency in ((65536, 0), (0, 65536), (-(2**20), 2**20), (1, -1)):
+        for presence, frequency, bias in (
+            (65536, 0, []),
+            (0, 65536, [[0, -1]]),
+            (-(2**20), 2**20, [[1, 100 * 2**16], [3, -100 * 2**16]]),
+            (1, -1, [[0, 1], [1, -70000], [2, 70000], [3, 5]]),
+        ):
             logits = random.list(4, -(2**31), 2**31 - 1)
-            t = len(tokens) - 1
-            L = s.penalised(logits, tokens, n_prompt, t, presence, frequency)
+            parameters = s.Sampling(presence=presence, frequency=frequency, logit_bias=bias)
+            L = s.adjusted(logits, tokens, n_prompt, len(tokens) - 1, parameters)
             inputs = {
                 "logits": logits,
                 "tokens": tokens,
                 "n_prompt": n_prompt,
                 "presence": presence,
                 "frequency": frequency,
+                "logit_bias": bias,
             }
             out.append(accept("SAMP-1", name, inputs, {"L": L}))
+            if presence == 1:
+                opposite = [[j, -v] for j, v in bias]
+                taken = s.adjusted(
+                    logits, tokens, n_prompt, len(tokens) - 1, replace(parameters, logit_bias=opposite)
+                )
+                out.append(wrong("SAMP-1", name + ", bias taken", inputs, {"L": taken}, {"L": L}))
             if presence == 65536:
                 out.append(wrong("SAMP-1", name, inputs, {"L": [L[0], L[1] + 1] + L[2:]}, {"L": L}))
     return out
@@ -202,6 +214,19 @@ def _choices():
         )
     )
     out.append(_choice("SAMP-2", "negative", [-(2**31)] * 3, P()))
+    biased = _choice(
+        ["SAMP-1", "SAMP-2"], "greedy with logit bias", [10, 9, 8, 7], P(logit_bias=[[1, -5], [2, 3]])
+    )
+    out += [biased, _near(biased, ["SAMP-1", "SAMP-2"], "greedy without the bias", 0)]
+    out.append(
+        _choice(
+            ["SAMP-1", "SAMP-2"],
+            "tie by bias to the least id, with penalties",
+            [10, 9, 8],
+            P(presence=1, frequency=1, logit_bias=[[1, 1], [2, 2]]),
+            [0, 0],
+        )
+    )
     out.append(
         _choice(
             "SAMP-2", "more than 4096 ids, tie across chunks", [0] * 4095 + [1, 1] + [0] * 5, P()
@@ -246,6 +271,26 @@ def _choices():
                 2,
             )
         )
+        for limit in (100 * 2**16, -100 * 2**16):
+            bias = [[3, limit], [17, -(2**16)], [39, 2**15]]
+            out.append(
+                _choice(
+                    "SAMP-9",
+                    f"logit bias of {limit}",
+                    soft,
+                    P(94548, seed=seed, logit_bias=bias),
+                )
+            )
+            out.append(
+                _choice(
+                    ["SAMP-4", "SAMP-6", "SAMP-7", "SAMP-9"],
+                    f"all filters and a logit bias of {limit}",
+                    soft,
+                    P(150000, 20, 50000, 1000, 30000, -2000, seed, bias),
+                    random.list(10, 0, 39),
+                    2,
+                )
+            )
         out.append(
             _choice("SAMP-9", "almost all mass 0", [0] + [-40 * 65536] * 11, P(65536, seed=seed))
         )

@@ -76,11 +76,10 @@ class Choice:
             self._output(o, t, output)
 
     def _penalties(self, t):
-        """SAMP-1: what is taken from each logit."""
+        """SAMP-1: what is taken from each logit, less its bias."""
         zero = [0] * self.shape.size["v"]
-        s, n_prompt = self.sampling, self.shape.n_prompt
-        taken = sampling.penalised(zero, self.rows.ids, n_prompt, t, s.presence, s.frequency)
-        return [-v for v in taken]
+        added = sampling.adjusted(zero, self.rows.ids, self.shape.n_prompt, t, self.sampling)
+        return [-v for v in added]
 
     def _output(self, o, t, output):
         V, why, token = self.shape.size["v"], f"output {o}", self.rows.ids[t + 1]

@@ -151,7 +151,8 @@ def test_opening():
 def _witnesses():
     greedy = Run(tiny.model("tiny_gqa"), [1, 250], Sampling(), 2)
     yield Witness(greedy, 1)
-    sampling = Sampling(2**23, 0, 65536, 3000, 65536, 3000, bytes([3] * 32))
+    bias = [[0, 100 * 2**16], [9, -(2**16)], [200, 1]]
+    sampling = Sampling(2**23, 0, 65536, 3000, 65536, 3000, bytes([3] * 32), bias)
     yield Witness(Run(tiny.model("tiny_bias"), [1, 2, 3, 9, 8, 7, 77], sampling, 2), 2)
     yield Witness(Run(tiny.model("tiny_norm"), [3, 1], Sampling(), 1), 1)
 

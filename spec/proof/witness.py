@@ -137,9 +137,8 @@ class Run:
     def _output(self, o):
         t = self.shape.n_prompt - 1 + o
         logits, L_max = self.micro[t, "head"][83], self.micro[t, "head"][85][0]
-        s = self.sampling
-        L = machine.samp.penalised(
-            logits, self.e.tokens, self.shape.n_prompt, t, s.presence, s.frequency
+        L = machine.samp.adjusted(
+            logits, self.e.tokens, self.shape.n_prompt, t, self.sampling
         )
         named, token = L.index(L_max), self.e.tokens[t + 1]
         out = integer("i64", L_max) + integer("u32", named)

@@ -12,6 +12,7 @@
 #include "engine/generate.h"
 #include "engine/micro_trace.h"
 #include "engine/reference.h"
+#include "machine/test_sampling.h"
 #include "model/artifact.h"
 #include "protocol/finish.h"
 #include "trace/noise.h"
@@ -65,7 +66,8 @@ Sampling sampling_of(const json& in) {
           .min_p = in["min_p"],
           .presence = in["presence"],
           .frequency = in["frequency"],
-          .seed = hash_from_hex(in["seed"].get<std::string>(), "seed").value()};
+          .seed = hash_from_hex(in["seed"].get<std::string>(), "seed").value(),
+          .logit_bias = machine::logit_bias_of(in["logit_bias"])};
 }
 
 struct Execution {

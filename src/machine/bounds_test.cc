@@ -244,16 +244,18 @@ std::array<std::uint32_t, 8> most_noise(const std::array<std::uint8_t, 32>&, std
   return {0};
 }
 
-TEST(Bounds, PenaltiesAndScores) {
+TEST(Bounds, BiasPenaltiesAndScores) {
   TestState state;
   state.shape().vocabulary = 1;
   state.sampling = {.inv_t = kMaxInvT, .presence = -kMaxPenalty, .frequency = -kMaxPenalty};
   state.tokens.assign(5000, 0);
   const std::uint32_t t = 4999;
-  const std::int64_t most = std::int64_t{kMaxPenalty} * (1 + kPenaltyWindow);
+  state.sampling.logit_bias = {{0, kMaxLogitBias}};
+  const std::int64_t most = std::int64_t{kMaxPenalty} * (1 + kPenaltyWindow) + kMaxLogitBias;
   state.at(kLogit) = {kSigned32.hi};
   expect_reaches(state, t, kHeadLayer, kL, Wide{kSigned32.hi} + most);
   state.sampling.presence = state.sampling.frequency = kMaxPenalty;
+  state.sampling.logit_bias = {{0, -kMaxLogitBias}};
   state.at(kLogit) = {kSigned32.lo};
   expect_reaches(state, t, kHeadLayer, kL, Wide{kSigned32.lo} - most);
   state.at(kL) = {kSigned32.lo - most};

@@ -42,6 +42,14 @@ Program lower(const Model& model);
 // The layer number that names the program of the head (SPEC PROG-3).
 inline constexpr std::uint32_t kHeadLayer = UINT32_MAX;
 
+// What is added to the logit of one id (SPEC SAMP-1).
+struct LogitBias {
+  std::uint32_t id = 0;
+  std::int32_t value = 0;  // 2^16: one natural-log unit
+
+  bool operator==(const LogitBias&) const = default;
+};
+
 // The sampler's parameters, all under the request (SPEC SAMP).
 struct Sampling {
   std::uint32_t inv_t = 0;      // 2^16 · log2(e) / temperature; 0: greedy
@@ -51,12 +59,15 @@ struct Sampling {
   std::int32_t presence = 0;    // 2^16: one natural-log unit
   std::int32_t frequency = 0;
   std::array<std::uint8_t, 32> seed{};
+  std::vector<LogitBias> logit_bias;  // strictly ascending ids, each below the vocabulary
 
   bool greedy() const { return inv_t == 0; }
 };
 
 inline constexpr std::uint32_t kMaxInvT = 1 << 24;
 inline constexpr std::int32_t kMaxPenalty = 1 << 20;
+inline constexpr std::int32_t kMaxLogitBias = 100 << 16;
+inline constexpr std::size_t kMaxLogitBiases = 300;
 inline constexpr std::uint32_t kPenaltyWindow = 4096;  // SPEC SAMP-1
 
 // First position a query at t attends to (SPEC OP-10), and its attention tiles.

@@ -14,10 +14,11 @@ std::int64_t mass_of(std::int64_t delta) {  // SAMP-5
 }
 
 // SAMP-1.
-std::vector<std::int64_t> penalised(std::span<const std::int32_t> logits,
-                                    std::span<const std::uint32_t> recent,
-                                    const Sampling& sampling) {
+std::vector<std::int64_t> adjusted(std::span<const std::int32_t> logits,
+                                   std::span<const std::uint32_t> recent,
+                                   const Sampling& sampling) {
   std::vector<std::int64_t> values(logits.begin(), logits.end());
+  for (const LogitBias& bias : sampling.logit_bias) values[bias.id] += bias.value;
   if (sampling.presence == 0 && sampling.frequency == 0) return values;
   std::vector<std::uint32_t> seen(recent.begin(), recent.end());
   std::ranges::sort(seen);
@@ -56,7 +57,7 @@ std::int64_t cut_top_p(std::vector<std::int64_t>& keys, std::uint32_t top_p, std
 
 Choice choose_token(std::span<const std::int32_t> logits, std::span<const std::uint32_t> recent,
                     const Sampling& sampling, std::uint32_t t, NoiseBlock noise) {
-  const std::vector<std::int64_t> values = penalised(logits, recent, sampling);
+  const std::vector<std::int64_t> values = adjusted(logits, recent, sampling);
   const auto greatest = std::ranges::max_element(values);  // the first, so the lowest id
   if (sampling.greedy()) return {static_cast<std::uint32_t>(greatest - values.begin())};
 

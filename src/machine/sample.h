@@ -55,7 +55,8 @@ struct Choice {
 };
 
 // The token of position t + 1. `logits` has one value per id, each in [-2^31, 2^31 - 1];
-// `recent` holds the output tokens among the last 4096 positions up to t.
+// `recent` holds the output tokens among the last 4096 positions up to t; its ids and those of the
+// logit bias are below the number of logits.
 Choice choose_token(std::span<const std::int32_t> logits, std::span<const std::uint32_t> recent,
                     const Sampling& sampling, std::uint32_t t, NoiseBlock noise);
 

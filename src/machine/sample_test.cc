@@ -8,6 +8,7 @@
 
 #include "base/hex.h"
 #include "base/test_vectors.h"
+#include "machine/test_sampling.h"
 #include "machine/test_state.h"
 #include "trace/noise.h"
 
@@ -30,7 +31,8 @@ Sampling sampling_of(const json& in) {
           .min_p = in["min_p"],
           .presence = in["presence"],
           .frequency = in["frequency"],
-          .seed = seed_of(in["seed"])};
+          .seed = seed_of(in["seed"]),
+          .logit_bias = logit_bias_of(in["logit_bias"])};
 }
 
 // The head at the last position of `tokens`, its logits given.
@@ -114,6 +116,7 @@ TEST(Sample, SingleRules) {
     } else {
       sampling.presence = in["presence"];
       sampling.frequency = in["frequency"];
+      sampling.logit_bias = logit_bias_of(in["logit_bias"]);
     }
     TestState state = head_state(in["logits"], sampling, in["tokens"], in["n_prompt"]);
     const Values values = penalised(state);

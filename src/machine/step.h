@@ -79,7 +79,7 @@ std::int64_t element(Reads<State>& in, Tensor tensor, std::uint64_t i) {
     case kFExp: case kF: return norm_row(in, final_site(in), tensor, i);
     case kLogitPart: return acc_part(in, MatrixId::kHead, kF, i);
     case kLogit: return linear(in, MatrixId::kHead, kLogitPart, kF, i, kLogitFracBits);
-    case kL: return penalised_logit(in, i);
+    case kL: return adjusted_logit(in, i);
     case kLHi: return fold(in, kL, i, in.shape().vocabulary, kPartTerms, true);
     case kLMax: return fold(in, kLHi, 0, chunks(in), kPartTerms, true);
     case kDelta: return distance_of(in, in.micro(kL, i));

@@ -2,6 +2,8 @@
 #ifndef OTR_MACHINE_STEP_SAMPLE_H_
 #define OTR_MACHINE_STEP_SAMPLE_H_
 
+#include <algorithm>
+
 #include "machine/sample.h"
 #include "machine/step_reads.h"
 
@@ -22,12 +24,19 @@ std::int64_t penalty(const Reads<State>& in, std::int64_t count) {
   return count == 0 ? 0 : in.sampling().presence + count * in.sampling().frequency;
 }
 
+template <class State>
+std::int64_t bias_of(const Reads<State>& in, std::uint64_t j) {
+  const auto& list = in.sampling().logit_bias;
+  const auto at = std::ranges::lower_bound(list, j, {}, &LogitBias::id);
+  return at != list.end() && at->id == j ? at->value : 0;
+}
+
 // SAMP-1: L_j.
 template <class State>
-std::int64_t penalised_logit(Reads<State>& in, std::uint64_t j) {
+std::int64_t adjusted_logit(Reads<State>& in, std::uint64_t j) {
   std::int64_t count = 0;
   over_recent(in, [&](std::uint32_t id) { count += id == j; });
-  return in.micro(Tensor::kLogit, j) - penalty(in, count);
+  return in.micro(Tensor::kLogit, j) + bias_of(in, j) - penalty(in, count);
 }
 
 template <class State>

@@ -135,6 +135,13 @@ Json request_answer(const std::string& rule, const Json& in) {
   }
   if (rule == "REQ-5") return ranges(in);
   if (rule == "REQ-6") return signature(in);
+  if (rule == "REQ-7") {
+    Json seeds = Json::array();
+    for (std::uint32_t i = 0; i < in["count"]; ++i) {
+      seeds.push_back(to_hex(seed_of_answer(hash_of(in["seed"]), i)));
+    }
+    return {{"seeds", seeds}};
+  }
   const Hash ledger = hash_of(in["ledger"]);
   if (rule == "REQ-2") {
     const Request request = request_of(in["request"]);

@@ -33,6 +33,12 @@ StructHasher& StructHasher::strings(std::span<const std::string> values) {
   return word(keccak256(hashes));
 }
 
+StructHasher& StructHasher::structs(std::span<const Hash> hashes) {
+  Bytes words;
+  for (const Hash& hash : hashes) append(words, hash);
+  return word(keccak256(words));
+}
+
 Hash StructHasher::finish() const { return keccak256(words_); }
 
 Hash domain_separator(const Hash& ledger) {

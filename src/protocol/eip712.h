@@ -24,6 +24,7 @@ class StructHasher {
   StructHasher& number(std::unsigned_integral auto value);     // uint8 to uint64
   StructHasher& number(std::int32_t value);                    // int32, sign-extended
   StructHasher& strings(std::span<const std::string> values);  // string[]
+  StructHasher& structs(std::span<const Hash> hashes);         // an array of structs, each hashed
   [[nodiscard]] Hash finish() const;
 
  private:

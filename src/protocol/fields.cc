@@ -100,6 +100,23 @@ std::vector<std::uint32_t> Fields::ids(std::string_view name) const {
   return list;
 }
 
+std::vector<std::pair<std::uint32_t, std::int32_t>> Fields::pairs(std::string_view name) const {
+  std::vector<std::pair<std::uint32_t, std::int32_t>> list;
+  const std::string at = where(name) + "[]";
+  for (const Json& value : array(name)) {
+    if (!value.is_array() || value.size() != 2) {
+      refuse(at + " must be an array of two integers.");
+      return {};
+    }
+    using Id = std::numeric_limits<std::uint32_t>;
+    using Value = std::numeric_limits<std::int32_t>;
+    list.emplace_back(
+        static_cast<std::uint32_t>(integer(value[0], 0, Id::max(), at + "[0]")),
+        static_cast<std::int32_t>(integer(value[1], Value::min(), Value::max(), at + "[1]")));
+  }
+  return list;
+}
+
 std::uint64_t Fields::decimal64(std::string_view name) const {
   const std::optional<std::uint64_t> value = parse_uint64(text(name));
   if (!value) refuse(where(name) + " must be a decimal string below 2^64 without leading zeros.");

@@ -14,6 +14,7 @@
 #include <limits>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/canonical_json.h"
@@ -34,6 +35,9 @@ class Fields {
   [[nodiscard]] std::vector<std::string> texts(std::string_view name) const;
   [[nodiscard]] std::vector<Hash> hashes(std::string_view name, std::size_t most) const;
   [[nodiscard]] std::vector<std::uint32_t> ids(std::string_view name) const;
+  // An array of arrays of two integers.
+  [[nodiscard]] std::vector<std::pair<std::uint32_t, std::int32_t>> pairs(
+      std::string_view name) const;
   // 0x and hexadecimal digits of exactly N bytes.
   template <std::size_t N>
   [[nodiscard]] std::array<std::uint8_t, N> bytes(std::string_view name) const {

@@ -14,9 +14,11 @@ namespace {
 constexpr std::string_view kSamplingType =
     "Sampling(uint32 invT,uint32 topK,uint32 topP,uint32 minP,int32 presence,int32 frequency,"
     "bytes32 seed)";
+constexpr std::string_view kLogitBiasType = "LogitBias(uint32 id,int32 value)";
 constexpr std::string_view kRequestType =
     "Request(bytes32 taskId,bytes32 modelRoot,bytes32 promptRoot,uint32 promptCount,"
-    "uint32 maxTokens,Sampling sampling,string[] stop,uint256 price,uint8 mode,uint64 deadline)";
+    "uint32 maxTokens,Sampling sampling,LogitBias[] logitBias,string[] stop,uint256 price,"
+    "uint8 mode,uint64 deadline)";
 
 constexpr std::uint32_t kOne = 65536;  // 1.0 of top_p and min_p
 
@@ -36,6 +38,31 @@ Hash hash_of(const machine::Sampling& sampling) {
       .finish();
 }
 
+std::vector<Hash> hashes_of(std::span<const machine::LogitBias> biases) {
+  std::vector<Hash> hashes;
+  for (const machine::LogitBias& bias : biases) {
+    hashes.push_back(StructHasher(kLogitBiasType).number(bias.id).number(bias.value).finish());
+  }
+  return hashes;
+}
+
+Status check_logit_bias(std::span<const machine::LogitBias> biases) {
+  if (biases.size() > machine::kMaxLogitBiases) {
+    return invalid("logit_bias has more than 300 pairs.");
+  }
+  for (const auto& [id, value] : biases) {
+    if (value == 0 || value < -machine::kMaxLogitBias || value > machine::kMaxLogitBias) {
+      return invalid("logit_bias of id " + std::to_string(id) +
+                     " must be from -100·2^16 to 100·2^16 and not 0.");
+    }
+  }
+  if (std::ranges::adjacent_find(biases, std::greater_equal(), &machine::LogitBias::id) !=
+      biases.end()) {
+    return invalid("logit_bias must have ascending ids without repetition.");
+  }
+  return {};
+}
+
 // SPEC chapter 7, the ranges before SAMP-1.
 Status check_sampling(const machine::Sampling& sampling) {
   const auto penalty = [](std::int32_t value) {
@@ -52,17 +79,26 @@ Status check_sampling(const machine::Sampling& sampling) {
   if (!penalty(sampling.frequency)) {
     return invalid("sampling.frequency must be from -2^20 to 2^20.");
   }
-  return {};
+  return check_logit_bias(sampling.logit_bias);
 }
 
-machine::Sampling decode_sampling(const Fields& fields) {
+machine::Sampling decode_sampling(const Fields& fields, const Fields& request) {
+  std::vector<machine::LogitBias> logit_bias;
+  for (const auto& [id, value] : request.pairs("logit_bias")) logit_bias.push_back({id, value});
   return {.inv_t = fields.number<std::uint32_t>("inv_t"),
           .top_k = fields.number<std::uint32_t>("top_k"),
           .top_p = fields.number<std::uint32_t>("top_p"),
           .min_p = fields.number<std::uint32_t>("min_p"),
           .presence = fields.number<std::int32_t>("presence"),
           .frequency = fields.number<std::int32_t>("frequency"),
-          .seed = fields.bytes<32>("seed")};
+          .seed = fields.bytes<32>("seed"),
+          .logit_bias = logit_bias};
+}
+
+Json encode_logit_bias(std::span<const machine::LogitBias> biases) {
+  Json list = Json::array();
+  for (const auto& [id, value] : biases) list.push_back(Json::array({id, value}));
+  return list;
 }
 
 }  // namespace
@@ -73,14 +109,24 @@ Hash task_id(const crypto::Address& client, std::uint64_t counter) {
   return crypto::sha256({as_bytes("OTR.task"), client, bytes});
 }
 
+Hash seed_of_answer(const Hash& seed, std::uint32_t i) {
+  if (i == 0) return seed;
+  std::array<std::uint8_t, 4> bytes;
+  store_le(bytes.data(), i);
+  return crypto::sha256({as_bytes("OTR.seed"), seed, bytes});
+}
+
 Hash struct_hash(const Request& request) {
-  return StructHasher(std::string(kRequestType) + std::string(kSamplingType))
+  // EIP-712: the types a struct refers to follow it in the order of their names.
+  return StructHasher(std::string(kRequestType) + std::string(kLogitBiasType) +
+                      std::string(kSamplingType))
       .word(request.task_id)
       .word(request.model_root)
       .word(request.prompt_root)
       .number(request.prompt_count)
       .number(request.max_tokens)
       .word(hash_of(request.sampling))
+      .structs(hashes_of(request.sampling.logit_bias))
       .strings(request.stop)
       .word(request.price)
       .number(request.mode)
@@ -134,6 +180,13 @@ Status check_ranges_of_model(const Request& request, std::span<const std::uint32
     return invalid("sampling.top_k must be at most the model's vocabulary of " +
                    std::to_string(shape.vocabulary) + ".");
   }
+  // Ascending, so the last is the greatest.
+  if (const auto& biases = request.sampling.logit_bias;
+      !biases.empty() && biases.back().id >= shape.vocabulary) {
+    return invalid("logit_bias has the id " + std::to_string(biases.back().id) +
+                   ", which is not in the model's vocabulary of " +
+                   std::to_string(shape.vocabulary) + ".");
+  }
   const auto known = [&](std::uint32_t id) { return id < shape.vocabulary; };
   if (!std::ranges::all_of(prompt_ids, known)) {
     return invalid("prompt has an id that is not in the model's vocabulary.");
@@ -147,6 +200,7 @@ Json encode_request(const SignedRequest& signed_request) {
   return {{"client", to_hex(request.client)},
           {"counter", std::to_string(request.counter)},
           {"deadline", std::to_string(request.deadline)},
+          {"logit_bias", encode_logit_bias(sampling.logit_bias)},
           {"max_tokens", request.max_tokens},
           {"mode", request.mode},
           {"model_root", to_hex(request.model_root)},
@@ -168,10 +222,11 @@ Json encode_request(const SignedRequest& signed_request) {
 Result<SignedRequest> decode_request(const Json& object, std::string path,
                                      std::uint32_t prompt_count) {
   Status status;
-  const Fields fields(object, std::move(path),
-                      {"client", "counter", "deadline", "max_tokens", "mode", "model_root", "price",
-                       "prompt_root", "sampling", "signature", "stop", "task_id"},
-                      status);
+  const Fields fields(
+      object, std::move(path),
+      {"client", "counter", "deadline", "logit_bias", "max_tokens", "mode", "model_root", "price",
+       "prompt_root", "sampling", "signature", "stop", "task_id"},
+      status);
   const Fields sampling = fields.object(
       "sampling", {"frequency", "inv_t", "min_p", "presence", "seed", "top_k", "top_p"});
   SignedRequest decoded = {.request = {.client = fields.bytes<20>("client"),
@@ -181,7 +236,7 @@ Result<SignedRequest> decode_request(const Json& object, std::string path,
                                        .prompt_root = fields.bytes<32>("prompt_root"),
                                        .prompt_count = prompt_count,
                                        .max_tokens = fields.number<std::uint32_t>("max_tokens"),
-                                       .sampling = decode_sampling(sampling),
+                                       .sampling = decode_sampling(sampling, fields),
                                        .stop = fields.texts("stop"),
                                        .price = fields.decimal256("price"),
                                        .mode = fields.number<std::uint8_t>("mode"),

@@ -38,6 +38,9 @@ struct Request {
 
 [[nodiscard]] Hash task_id(const crypto::Address& client, std::uint64_t counter);  // SPEC REQ-3
 
+// SPEC REQ-7: the seed of answer i of several to one prompt, the first being answer 0.
+[[nodiscard]] Hash seed_of_answer(const Hash& seed, std::uint32_t i);
+
 // SPEC REQ-2: hashStruct of EIP-712.
 [[nodiscard]] Hash struct_hash(const Request& request);
 

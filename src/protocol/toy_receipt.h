@@ -122,6 +122,7 @@ inline Receipt toy_receipt() {
   request.sampling.top_p = 60000;
   request.sampling.presence = -3;
   request.sampling.seed = {7};
+  request.sampling.logit_bias = {{2, -65536}, {7, 100}};
   request.stop = {"\"x\n", "top"};
   request.price = uint256(1234567890123);
   request.deadline = 1800000000;

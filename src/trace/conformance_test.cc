@@ -10,6 +10,7 @@
 #include "base/hex.h"
 #include "base/test_vectors.h"
 #include "machine/tables.h"
+#include "machine/test_sampling.h"
 #include "model/artifact.h"
 #include "trace/divergence.h"
 
@@ -43,7 +44,8 @@ TraceHeader header_of(const json& in, const json& out) {
                        .min_p = sampling["min_p"],
                        .presence = sampling["presence"],
                        .frequency = sampling["frequency"],
-                       .seed = hash_of(sampling["seed"])}};
+                       .seed = hash_of(sampling["seed"]),
+                       .logit_bias = machine::logit_bias_of(sampling["logit_bias"])}};
 }
 
 // SPEC TRACE-1, TRACE-4, and TRACE-5 over the roots that the vector lists; the engine's tests make

@@ -12,6 +12,16 @@ using merkle::Type;
 constexpr std::uint8_t kNoParity = 0;
 constexpr std::uint8_t kLayout = 1;
 
+Hash hash_of(std::span<const machine::LogitBias> biases) {
+  Bytes bytes;
+  append(bytes, as_bytes("OTR.bias"));
+  for (const machine::LogitBias& bias : biases) {
+    append_le(bytes, bias.id);
+    append_le(bytes, bias.value);
+  }
+  return crypto::sha256(bytes);
+}
+
 std::uint64_t trees_per_layer(const machine::Shape& shape) {
   return 2 * std::uint64_t{shape.kv_heads} + 1;
 }
@@ -35,6 +45,7 @@ Hash hash_of(const TraceHeader& header) {
   append_le(bytes, header.sampling.presence);
   append_le(bytes, header.sampling.frequency);
   append(bytes, header.sampling.seed);
+  append(bytes, hash_of(header.sampling.logit_bias));
   return crypto::sha256(bytes);
 }
 

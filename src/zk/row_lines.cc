@@ -313,7 +313,7 @@ CircuitOptions options_of(const Job& job, const Lines& lines, int gap) {
   options.kept = options.sampled && s.min_p != 0;
   options.qk_bias = !job.model.layers[0].wq.bias.empty();
   options.o_bias = !job.model.layers[0].wo.bias.empty();
-  options.penalties = s.presence != 0 || s.frequency != 0;
+  options.penalties = s.presence != 0 || s.frequency != 0 || !s.logit_bias.empty();
   return options;
 }
 

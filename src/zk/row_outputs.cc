@@ -27,17 +27,24 @@ std::int64_t penalty_of(std::span<const Penalty> penalties, std::uint32_t id) {
 // Output o is chosen at position n_prompt - 1 + o, before which the outputs below o stand.
 std::vector<Penalty> penalties_at(const Job& job, std::size_t o) {
   const machine::Sampling& s = job.sampling;
-  if (s.presence == 0 && s.frequency == 0) return {};
+  std::vector<Penalty> list;
+  for (const machine::LogitBias& bias : s.logit_bias) list.push_back({bias.id, -bias.value});
+  if (s.presence == 0 && s.frequency == 0) return list;
   const std::size_t first = o > machine::kPenaltyWindow ? o - machine::kPenaltyWindow : 0;
   const auto recent = job.output.subspan(first, o - first);
   std::vector<std::uint32_t> ids(recent.begin(), recent.end());
   std::ranges::sort(ids);
-  std::vector<Penalty> list;
-  for (const std::uint32_t id : ids) {
-    if (list.empty() || list.back().id != id) list.push_back({id, s.presence});
-    list.back().value += s.frequency;
+  for (std::size_t i = 0; i < ids.size(); ++i) {
+    const bool again = i != 0 && ids[i] == ids[i - 1];
+    list.push_back({ids[i], s.frequency + (again ? 0 : s.presence)});
   }
-  return list;
+  std::ranges::sort(list, {}, &Penalty::id);
+  std::vector<Penalty> sums;  // one for each id
+  for (const Penalty& one : list) {
+    if (sums.empty() || sums.back().id != one.id) sums.push_back({one.id, 0});
+    sums.back().value += one.value;
+  }
+  return sums;
 }
 
 std::int64_t mass_of(std::int64_t delta) {
