@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <cstdio>
 #include <memory>
 
 #include "base/check.h"
@@ -25,12 +24,6 @@ constexpr std::uint32_t kMaxDims = 4;
 constexpr std::size_t kBufferBytes = std::size_t{64} << 10;
 constexpr std::uint64_t kLeastEntryBytes = 8 + 1 + 4 + 1;           // key, type, value
 constexpr std::uint64_t kLeastTensorBytes = 8 + 1 + 4 + 8 + 4 + 8;  // name to offset
-
-std::string hex(std::uint64_t value) {
-  char text[24];
-  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
-  return text;
-}
 
 // Reads the header forward. `where` says what is being read, for errors.
 class Cursor {

@@ -1,6 +1,7 @@
 #include "convert/gguf_value.h"
 
 #include <bit>
+#include <cstdio>
 
 #include "base/check.h"
 #include "text/utf8.h"
@@ -77,6 +78,12 @@ const char* name_of(GgufValueType type) {
   constexpr const char* kNames[] = {"u8",   "i8",     "u16",   "i16", "u32", "i32", "f32",
                                     "bool", "string", "array", "u64", "i64", "f64"};
   return kNames[static_cast<std::size_t>(type)];
+}
+
+std::string hex(std::uint64_t value) {
+  char text[24];
+  std::snprintf(text, sizeof text, "0x%llx", static_cast<unsigned long long>(value));
+  return text;
 }
 
 std::string in_quotes(std::string_view text) {

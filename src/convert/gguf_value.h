@@ -56,6 +56,8 @@ struct GgufValue {
 
 // "u32", "string": for errors.
 [[nodiscard]] const char* name_of(GgufValueType type);
+// An offset, for errors.
+[[nodiscard]] std::string hex(std::uint64_t value);
 // A stranger's text in quotes: without control characters, cut after 200 bytes.
 [[nodiscard]] std::string in_quotes(std::string_view text);
 

@@ -1,10 +1,10 @@
 #include "convert/huggingface_config.h"
 
-#include <algorithm>
 #include <cmath>
 
 #include "convert/json_numbers.h"
 #include "convert/rope.h"
+#include "convert/shape_rules.h"
 #include "env/file.h"
 
 namespace otr::convert {
@@ -58,25 +58,13 @@ Status read_sizes(const Json& json, machine::Shape& shape, std::vector<std::stri
     }
     shape.head_dim = shape.hidden / shape.heads;
   }
-  if (shape.head_dim % 2 != 0 || shape.head_dim > kMaxHeadDim) {
-    return unsupported("the head size must be even and at most 256.");
-  }
-  if (shape.heads % shape.kv_heads != 0) {
-    return unsupported("num_attention_heads must be a multiple of num_key_value_heads.");
-  }
-  if (shape.q_width() > kMaxHeadsTimesDim) {
-    return unsupported("num_attention_heads times the head size must be at most 32768.");
-  }
+  OTR_TRY(check_heads(shape, "config.json"));
   OTR_TRY_ASSIGN(shape.ffn, size_in(json, "intermediate_size", 1, kMaxFfn));
   OTR_TRY_ASSIGN(shape.layers, size_in(json, "num_hidden_layers", 1, kMaxLayers));
   OTR_TRY_ASSIGN(shape.vocabulary, size_in(json, "vocab_size", 1, kMaxVocabulary));
   OTR_TRY_ASSIGN(const std::uint32_t context,
                  size_in(json, "max_position_embeddings", 1, std::uint32_t{1} << 30));
-  shape.context = std::min(context, kMaxContext);
-  if (context > kMaxContext) {
-    warnings.push_back("the context of " + std::to_string(context) + " positions is cut to " +
-                       std::to_string(kMaxContext) + ".");
-  }
+  shape.context = usable_context(context, warnings);
   return {};
 }
 

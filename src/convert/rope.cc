@@ -32,10 +32,6 @@ Status scale_llama3(const Json& scaling, std::vector<double>& frequency) {
   return {};
 }
 
-double yarn_scale(double factor, double m) {
-  return factor <= 1 ? 1 : 0.1 * m * std::log(factor) + 1;
-}
-
 Result<double> yarn_attention_factor(const Json& scaling, double factor) {
   OTR_TRY_ASSIGN(const double given, number_in_or(scaling, "attention_factor", 0, 0, 1e3));
   if (given > 0) return given;
@@ -47,34 +43,15 @@ Result<double> yarn_attention_factor(const Json& scaling, double factor) {
   return yarn_scale(factor, 1);
 }
 
-// YaRN (arXiv 2309.00071): dimensions that turn often in the original context keep their frequency,
-// those that turn little are interpolated, with a ramp between.
-Status scale_yarn(const Json& scaling, double theta, double context, Rope& rope) {
-  OTR_TRY_ASSIGN(const double factor, number_in(scaling, "factor", 1, 1e6));
-  OTR_TRY_ASSIGN(const double original,
+Result<YarnRule> read_yarn(const Json& scaling, double context) {
+  YarnRule rule;
+  OTR_TRY_ASSIGN(rule.factor, number_in(scaling, "factor", 1, 1e6));
+  OTR_TRY_ASSIGN(rule.original_context,
                  number_in_or(scaling, "original_max_position_embeddings", context, 1, 1e9));
-  OTR_TRY_ASSIGN(const double fast, number_in_or(scaling, "beta_fast", 32, 1e-3, 1e6));
-  OTR_TRY_ASSIGN(const double slow, number_in_or(scaling, "beta_slow", 1, 1e-3, 1e6));
-  OTR_TRY_ASSIGN(const bool truncate, text::bool_member(scaling, "truncate", true, "config.json"));
-  OTR_TRY_ASSIGN(rope.attention_factor, yarn_attention_factor(scaling, factor));
-  const auto head_dim = static_cast<double>(2 * rope.frequency.size());
-  const auto dimension_of = [&](double turns) {
-    return head_dim * std::log(original / (turns * 2 * pi)) / (2 * std::log(theta));
-  };
-  double low = dimension_of(fast);
-  double high = dimension_of(slow);
-  if (truncate) {
-    low = std::floor(low);
-    high = std::ceil(high);
-  }
-  low = std::max(low, 0.0);
-  high = std::min(high, head_dim - 1);
-  if (low == high) high += 0.001;
-  for (std::size_t i = 0; i < rope.frequency.size(); ++i) {
-    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
-    rope.frequency[i] *= ramp / factor + (1 - ramp);
-  }
-  return {};
+  OTR_TRY_ASSIGN(rule.beta_fast, number_in_or(scaling, "beta_fast", 32, 1e-3, 1e6));
+  OTR_TRY_ASSIGN(rule.beta_slow, number_in_or(scaling, "beta_slow", 1, 1e-3, 1e6));
+  OTR_TRY_ASSIGN(rule.truncate, text::bool_member(scaling, "truncate", true, "config.json"));
+  return rule;
 }
 
 // rope_parameters (newer files) or rope_scaling; null where the file has none.
@@ -84,6 +61,38 @@ const Json& scaling_of(const Json& config) {
 }
 
 }  // namespace
+
+Rope plain_rope(double theta, std::uint32_t head_dim) {
+  Rope rope;
+  for (std::uint32_t i = 0; i < head_dim / 2; ++i) {
+    rope.frequency.push_back(std::pow(theta, -2.0 * i / head_dim));
+  }
+  return rope;
+}
+
+void scale_yarn(const YarnRule& rule, double theta, Rope& rope) {
+  const auto head_dim = static_cast<double>(2 * rope.frequency.size());
+  const auto dimension_of = [&](double turns) {
+    return head_dim * std::log(rule.original_context / (turns * 2 * pi)) / (2 * std::log(theta));
+  };
+  double low = dimension_of(rule.beta_fast);
+  double high = dimension_of(rule.beta_slow);
+  if (rule.truncate) {
+    low = std::floor(low);
+    high = std::ceil(high);
+  }
+  low = std::max(low, 0.0);
+  high = std::min(high, head_dim - 1);
+  if (low == high) high += 0.001;
+  for (std::size_t i = 0; i < rope.frequency.size(); ++i) {
+    const double ramp = std::clamp((static_cast<double>(i) - low) / (high - low), 0.0, 1.0);
+    rope.frequency[i] *= ramp / rule.factor + (1 - ramp);
+  }
+}
+
+double yarn_scale(double factor, double m) {
+  return factor <= 1 ? 1 : 0.1 * m * std::log(factor) + 1;
+}
 
 Result<Rope> parse_rope(const Json& config, std::uint32_t head_dim) {
   const Json& scaling = scaling_of(config);
@@ -103,10 +112,7 @@ Result<Rope> parse_rope(const Json& config, std::uint32_t head_dim) {
     OTR_TRY_ASSIGN(type, text::string_member(rules, "type", "rope_scaling"));
   }
 
-  Rope rope;
-  for (std::uint32_t i = 0; i < head_dim / 2; ++i) {
-    rope.frequency.push_back(std::pow(theta, -2.0 * i / head_dim));
-  }
+  Rope rope = plain_rope(theta, head_dim);
   if (type.empty() || type == "default") return rope;
   if (type == "linear") {
     OTR_TRY_ASSIGN(const double factor, number_in(rules, "factor", 1, 1e6));
@@ -119,7 +125,9 @@ Result<Rope> parse_rope(const Json& config, std::uint32_t head_dim) {
   }
   if (type == "yarn") {
     OTR_TRY_ASSIGN(const double context, number_in(config, "max_position_embeddings", 1, 1e9));
-    OTR_TRY(scale_yarn(rules, theta, context, rope));
+    OTR_TRY_ASSIGN(const YarnRule rule, read_yarn(rules, context));
+    scale_yarn(rule, theta, rope);
+    OTR_TRY_ASSIGN(rope.attention_factor, yarn_attention_factor(rules, rule.factor));
     return rope;
   }
   return fail(ErrorKind::kBadInput,

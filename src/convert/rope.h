@@ -1,4 +1,4 @@
-// Frequencies of the rotation (RoPE) with the scaling rules of Hugging Face's config.json.
+// Frequencies of the rotation (RoPE), with the scaling rules of Hugging Face's config.json.
 #ifndef OTR_CONVERT_ROPE_H_
 #define OTR_CONVERT_ROPE_H_
 
@@ -15,6 +15,22 @@ struct Rope {
   std::vector<double> frequency;  // head_dim / 2, radians for each position
   double attention_factor = 1;    // of cosine and sine (YaRN), so its square multiplies the scores
 };
+
+// theta^(-2i / head_dim), unscaled.
+[[nodiscard]] Rope plain_rope(double theta, std::uint32_t head_dim);
+
+// YaRN (arXiv 2309.00071): dimensions that turn often in the original context keep their frequency,
+// those that turn little are interpolated, with a ramp between.
+struct YarnRule {
+  double factor = 1;            // at least 1
+  double original_context = 1;  // positions, at least 1
+  double beta_fast = 32, beta_slow = 1;
+  bool truncate = true;  // the ramp begins and ends at whole dimensions
+};
+// Changes the frequencies of plain_rope(theta), theta > 1; the attention factor stays.
+void scale_yarn(const YarnRule& rule, double theta, Rope& rope);
+// What YaRN makes of cosine and sine: 1 + m·ln(factor) / 10.
+[[nodiscard]] double yarn_scale(double factor, double m);
 
 // `config` is all of config.json: rope_theta and rope_scaling, or rope_parameters. Types default,
 // linear, llama3 and yarn; others are refused by name.
