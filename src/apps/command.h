@@ -53,6 +53,8 @@ void add_ask(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
 void add_prove(CLI::App& app, Run& run);
 void add_model(CLI::App& app, Run& run);
+void add_tokenize(CLI::App& app, Run& run);
+void add_detokenize(CLI::App& app, Run& run);
 
 // The value of --beacon; zero where there is none.
 Result<Hash> parse_beacon(const std::string& text);

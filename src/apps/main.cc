@@ -30,6 +30,8 @@ int run_command(int argc, char** argv) {
   otr::apps::add_prove(app, run);
   otr::apps::add_model(app, run);
   otr::apps::add_model_random(app, run);
+  otr::apps::add_tokenize(app, run);
+  otr::apps::add_detokenize(app, run);
   otr::apps::add_bench(app, run);
   try {
     app.parse(argc, argv);
