@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -35,17 +36,31 @@ int report(const Error& error) {
   }
 }
 
+bool is_importable(const std::filesystem::path& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return true;
+  const auto file = env::InputFile::open(path);
+  std::array<std::uint8_t, 4> magic = {};
+  return file && file->size_bytes() >= magic.size() && file->read_at(0, magic) &&
+         as_text(magic) == "GGUF";
+}
+
 Result<model::Artifact> load_model(const std::filesystem::path& path) {
   std::error_code error;
   if (!std::filesystem::exists(path, error)) {
     return fail(ErrorKind::kIo, "there is no model " + path.string() +
-                                    "; otr model import makes one of a Hugging Face directory");
+                                    "; otr model import makes one of a GGUF file or a Hugging "
+                                    "Face directory");
   }
-  if (std::filesystem::is_directory(path, error)) {
-    return fail(ErrorKind::kUsage, path.string() +
-                                       " is a folder, a model is one file; if it is a Hugging Face "
-                                       "directory: otr model import " +
-                                       path.string() + " -o model.safetensors");
+  if (is_importable(path)) {
+    const bool folder = std::filesystem::is_directory(path, error);
+    const std::string name = path.stem().empty() ? "model" : path.stem().string();
+    return fail(ErrorKind::kUsage,
+                path.string() +
+                    (folder ? " is a folder, a model is one file; if it is a Hugging Face "
+                              "directory, import it first: otr model import "
+                            : " is a GGUF file; import it first: otr model import ") +
+                    path.string() + " -o " + name + ".safetensors");
   }
   Progress progress("reading " + path.filename().string());
   OTR_TRY_ASSIGN(Bytes bytes,
@@ -57,8 +72,8 @@ Result<model::Artifact> load_model(const std::filesystem::path& path) {
   return artifact;
 }
 
-Progress::Progress(std::string label)
-    : label_(std::move(label)), begin_ns_(env::monotonic_ns()), last_ns_(begin_ns_) {}
+Progress::Progress(std::string label, bool bytes)
+    : label_(std::move(label)), bytes_(bytes), begin_ns_(env::monotonic_ns()), last_ns_(begin_ns_) {}
 
 Progress::~Progress() {
   if (shown_) std::fputs("\r\033[K", stderr);
@@ -81,10 +96,13 @@ void Progress::begin_stage(std::string_view stage, std::uint64_t done, std::uint
       percent == 0 ? ""
                    : std::to_string(static_cast<std::uint64_t>(spent) * (100 - percent) / percent) +
                          " s left  ";
+  const std::int64_t spent_ms = std::max<std::int64_t>((now - begin_ns_) / 1'000'000, 1);
+  const std::string rate =
+      bytes_ ? std::to_string(done / static_cast<std::uint64_t>(spent_ms) / 1000) + " MB/s  " : "";
   const std::string bar(percent / 4, '#');
-  std::fprintf(stderr, "\r\033[K%s [%-25s] %3d %%  %s%.*s", label_.c_str(), bar.c_str(),
-               static_cast<int>(percent), left.c_str(), static_cast<int>(stage.size()),
-               stage.data());
+  std::fprintf(stderr, "\r\033[K%s [%-25s] %3d %%  %s%s%.*s", label_.c_str(), bar.c_str(),
+               static_cast<int>(percent), rate.c_str(), left.c_str(),
+               static_cast<int>(stage.size()), stage.data());
 }
 
 engine::PackedModel pack(model::Artifact& artifact, unsigned threads) {

@@ -27,6 +27,9 @@ int report(const Error& error);
 // A model file, checked; shows progress on a terminal while it reads.
 Result<model::Artifact> load_model(const std::filesystem::path& path);
 
+// Whether this is a model of somebody else that otr model import may take: a folder or a GGUF file.
+bool is_importable(const std::filesystem::path& path);
+
 // Its weights as the engine wants them; their canonical copy is given back to the system meanwhile,
 // so that both never stand in memory together.
 engine::PackedModel pack(model::Artifact& artifact, unsigned threads);
@@ -34,7 +37,8 @@ engine::PackedModel pack(model::Artifact& artifact, unsigned threads);
 // A progress bar on standard error, if that is a terminal; nothing otherwise.
 class Progress {
  public:
-  explicit Progress(std::string label);
+  // Where `bytes`, work is counted in bytes and its speed is shown.
+  explicit Progress(std::string label, bool bytes = false);
   ~Progress();
   // For work that tells often how far it is: shown after half a second, ten times a second.
   void update(std::string_view stage, std::uint64_t done, std::uint64_t total);
@@ -43,6 +47,7 @@ class Progress {
 
  private:
   std::string label_;
+  bool bytes_;
   bool shown_ = false;
   std::int64_t begin_ns_, last_ns_;
 };

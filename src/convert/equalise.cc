@@ -4,6 +4,11 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/multiversion.h"
+
+// The same floats on every machine: none may fuse a product with a sum.
+#pragma clang fp contract(off)
+
 namespace otr::convert {
 namespace {
 
@@ -11,10 +16,12 @@ namespace {
 // would move the mean and with it the scale of all others.
 constexpr double kSmallestFactor = 1.0 / 65536;
 
-void add_squares(const FloatMatrix& matrix, std::vector<double>& sums) {
-  for (std::size_t i = 0; i < matrix.weight.size(); ++i) {
-    sums[i % matrix.cols] += static_cast<double>(matrix.weight[i]) * matrix.weight[i];
-  }
+OTR_MULTIVERSION void add_squares(std::span<const float> row, double* sums) {
+  for (std::size_t j = 0; j < row.size(); ++j) sums[j] += static_cast<double>(row[j]) * row[j];
+}
+
+OTR_MULTIVERSION void divide_row(std::span<float> row, const double* factors) {
+  for (std::size_t j = 0; j < row.size(); ++j) row[j] = static_cast<float>(row[j] / factors[j]);
 }
 
 // Column sizes relative to their geometric mean; 1 for a column of zeros.
@@ -31,12 +38,6 @@ std::vector<double> column_factors(std::vector<double> squares) {
   const double mean = count > 0 ? std::exp(logarithms / count) : 1;
   for (double& square : squares) square = square == 0 ? 1 : std::sqrt(square / mean);
   return squares;
-}
-
-void divide_columns(FloatMatrix& matrix, const std::vector<double>& factors) {
-  for (std::size_t i = 0; i < matrix.weight.size(); ++i) {
-    matrix.weight[i] = static_cast<float>(matrix.weight[i] / factors[i % matrix.cols]);
-  }
 }
 
 void scale(std::span<float> values, double factor) {
@@ -75,37 +76,76 @@ double likely_greatest(const FloatMatrix& matrix, std::span<const float> gain, s
 
 }  // namespace
 
-void equalise_norm(std::vector<float>& gain, std::initializer_list<FloatMatrix*> readers) {
-  std::vector<double> squares(gain.size(), 0.0);
-  for (FloatMatrix* matrix : readers) {
-    // What a zero gain silences must not set the scale of a row.
-    for (std::size_t i = 0; i < matrix->weight.size(); ++i) {
-      if (gain[i % matrix->cols] == 0) matrix->weight[i] = 0;
-    }
-    add_squares(*matrix, squares);
+ColumnEqualiser::ColumnEqualiser(std::size_t columns) : values_(columns, 0.0) {}
+
+ColumnEqualiser::ColumnEqualiser(std::span<const float> gain) : values_(gain.size(), 0.0) {
+  for (std::size_t j = 0; j < gain.size(); ++j) {
+    if (gain[j] == 0) silent_.push_back(j);
   }
-  const std::vector<double> factors = column_factors(std::move(squares));
-  for (FloatMatrix* matrix : readers) divide_columns(*matrix, factors);
-  for (std::size_t j = 0; j < gain.size(); ++j) gain[j] = static_cast<float>(gain[j] * factors[j]);
+}
+
+void ColumnEqualiser::silence(std::span<float> rows) const {
+  if (silent_.empty()) return;
+  for (std::size_t at = 0; at < rows.size(); at += values_.size()) {
+    for (const std::size_t j : silent_) rows[at + j] = 0;
+  }
+}
+
+void ColumnEqualiser::add(std::span<float> rows) {
+  silence(rows);
+  const std::size_t cols = values_.size();
+  for (std::size_t at = 0; at < rows.size(); at += cols) {
+    add_squares(rows.subspan(at, cols), values_.data());
+  }
+}
+
+void ColumnEqualiser::make_factors() { values_ = column_factors(std::move(values_)); }
+
+void ColumnEqualiser::divide(std::span<float> rows) const {
+  silence(rows);
+  const std::size_t cols = values_.size();
+  for (std::size_t at = 0; at < rows.size(); at += cols) {
+    divide_row(rows.subspan(at, cols), values_.data());
+  }
+}
+
+void ColumnEqualiser::multiply(std::span<float> gain) const {
+  for (std::size_t j = 0; j < gain.size(); ++j) {
+    gain[j] = static_cast<float>(gain[j] * values_[j]);
+  }
+}
+
+void equalise_norm(std::vector<float>& gain, std::initializer_list<FloatMatrix*> readers) {
+  ColumnEqualiser columns(gain);
+  for (FloatMatrix* matrix : readers) columns.add(matrix->weight);
+  columns.make_factors();
+  for (FloatMatrix* matrix : readers) columns.divide(matrix->weight);
+  columns.multiply(gain);
 }
 
 void equalise_ffn(FloatMatrix& up, FloatMatrix& down) {
-  std::vector<double> squares(down.cols, 0.0);
-  add_squares(down, squares);
-  const std::vector<double> factors = column_factors(std::move(squares));
-  divide_columns(down, factors);
-  for (std::uint32_t n = 0; n < up.rows; ++n) scale_rows(up, n, 1, factors[n]);
+  ColumnEqualiser columns(down.cols);
+  columns.add(down.weight);
+  columns.make_factors();
+  columns.divide(down.weight);
+  for (std::uint32_t n = 0; n < up.rows; ++n) scale_rows(up, n, 1, columns.factors()[n]);
 }
 
 void equalise_values(FloatLayer& layer, const machine::Shape& shape) {
   FloatMatrix& wo = layer.wo;
+  std::vector<std::size_t> value(wo.cols);
+  for (std::size_t j = 0; j < wo.cols; ++j) value[j] = value_of(j, shape);
   std::vector<double> squares(layer.wv.rows, 0.0);
-  for (std::size_t i = 0; i < wo.weight.size(); ++i) {
-    squares[value_of(i % wo.cols, shape)] += static_cast<double>(wo.weight[i]) * wo.weight[i];
+  for (std::size_t at = 0; at < wo.weight.size(); at += wo.cols) {
+    for (std::size_t j = 0; j < wo.cols; ++j) {
+      squares[value[j]] += static_cast<double>(wo.weight[at + j]) * wo.weight[at + j];
+    }
   }
   const std::vector<double> factors = column_factors(std::move(squares));
-  for (std::size_t i = 0; i < wo.weight.size(); ++i) {
-    wo.weight[i] = static_cast<float>(wo.weight[i] / factors[value_of(i % wo.cols, shape)]);
+  std::vector<double> wide(wo.cols);
+  for (std::size_t j = 0; j < wo.cols; ++j) wide[j] = factors[value[j]];
+  for (std::size_t at = 0; at < wo.weight.size(); at += wo.cols) {
+    divide_row(std::span(wo.weight).subspan(at, wo.cols), wide.data());
   }
   for (std::uint32_t n = 0; n < layer.wv.rows; ++n) scale_rows(layer.wv, n, 1, factors[n]);
 }

@@ -7,12 +7,37 @@
 #ifndef OTR_CONVERT_EQUALISE_H_
 #define OTR_CONVERT_EQUALISE_H_
 
+#include <cstddef>
 #include <initializer_list>
+#include <span>
 #include <vector>
 
 #include "convert/float_model.h"
 
 namespace otr::convert {
+
+// Makes the columns of one or several matrices, and what produces them, the same size. First every
+// row is added, then factors are made, then every row is divided. Rows come as blocks of whole
+// rows, so that a matrix need not be in memory.
+class ColumnEqualiser {
+ public:
+  explicit ColumnEqualiser(std::size_t columns);
+  // What a zero gain silences must not set the scale of a row: such columns become zeros.
+  explicit ColumnEqualiser(std::span<const float> gain);
+
+  void add(std::span<float> rows);
+  void make_factors();
+  void divide(std::span<float> rows) const;
+  [[nodiscard]] const std::vector<double>& factors() const { return values_; }
+  // The gain takes the factors.
+  void multiply(std::span<float> gain) const;
+
+ private:
+  void silence(std::span<float> rows) const;
+
+  std::vector<double> values_;       // squares of the columns, then their factors
+  std::vector<std::size_t> silent_;  // columns of zero gain
+};
 
 // Norm gain and the matrices that read the normed row.
 void equalise_norm(std::vector<float>& gain, std::initializer_list<FloatMatrix*> readers);

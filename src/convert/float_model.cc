@@ -1,8 +1,11 @@
 #include "convert/float_model.h"
 
 #include <cmath>
+#include <map>
 #include <numbers>
+#include <string_view>
 
+#include "base/check.h"
 #include "convert/source.h"
 
 namespace otr::convert {
@@ -90,9 +93,11 @@ Result<FloatLayer> load_layer(const Checkpoint& checkpoint, const FloatConfig& c
   return out;
 }
 
-Result<FloatMatrix> load_vocabulary_matrix(const Checkpoint& checkpoint, const FloatConfig& config,
-                                           const std::string& name) {
-  return load_matrix(checkpoint, name, config.shape.vocabulary, config.shape.hidden, false);
+Result<std::vector<float>> load_vocabulary_rows(const Checkpoint& checkpoint,
+                                                const FloatConfig& config, const std::string& name,
+                                                std::uint64_t begin, std::uint64_t end) {
+  return checkpoint.read_rows(name + ".weight", {config.shape.vocabulary, config.shape.hidden},
+                              begin, end);
 }
 
 Result<std::vector<float>> load_final_norm(const Checkpoint& checkpoint,
@@ -129,20 +134,39 @@ Status check_names(const Checkpoint& checkpoint, const FloatConfig& config) {
   return checkpoint.check_no_others(known);
 }
 
+std::string source_name(const std::string& name) {
+  if (name == "embed") return "model.embed_tokens.weight";
+  if (name == "final_norm") return "model.norm.weight";
+  if (name == "head") return "lm_head.weight";
+  static const std::map<std::string_view, const char*> kNames = {
+      {"attn_norm", "input_layernorm"}, {"wq", "self_attn.q_proj"},
+      {"wk", "self_attn.k_proj"},       {"wv", "self_attn.v_proj"},
+      {"q_norm", "self_attn.q_norm"},   {"k_norm", "self_attn.k_norm"},
+      {"wo", "self_attn.o_proj"},       {"mlp_norm", "post_attention_layernorm"},
+      {"w_gate", "mlp.gate_proj"},      {"w_up", "mlp.up_proj"},
+      {"w_down", "mlp.down_proj"}};
+  const std::size_t dot = name.rfind('.');
+  OTR_CHECK(dot != name.npos);
+  return "model." + name.substr(0, dot + 1) + kNames.at(std::string_view(name).substr(dot + 1)) +
+         ".weight";
+}
+
 Result<FloatModel> load_float_model(const std::filesystem::path& path) {
   OTR_TRY_ASSIGN(Source source, open_source(path));
   const Checkpoint& checkpoint = *source.checkpoint;
   FloatModel model;
   model.config = std::move(source.config);
+  const std::uint32_t vocabulary = model.config.shape.vocabulary,
+                      hidden = model.config.shape.hidden;
   OTR_TRY_ASSIGN(model.embed,
-                 load_vocabulary_matrix(checkpoint, model.config, "model.embed_tokens"));
+                 load_matrix(checkpoint, "model.embed_tokens", vocabulary, hidden, false));
   for (std::uint32_t l = 0; l < model.config.shape.layers; ++l) {
     OTR_TRY_ASSIGN(FloatLayer layer, load_layer(checkpoint, model.config, l));
     model.layers.push_back(std::move(layer));
   }
   OTR_TRY_ASSIGN(model.final_norm, load_final_norm(checkpoint, model.config));
   if (!model.config.tied) {
-    OTR_TRY_ASSIGN(model.head, load_vocabulary_matrix(checkpoint, model.config, "lm_head"));
+    OTR_TRY_ASSIGN(model.head, load_matrix(checkpoint, "lm_head", vocabulary, hidden, false));
   }
   return model;
 }

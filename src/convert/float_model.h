@@ -60,14 +60,21 @@ struct FloatModel {
 // The tensors of one layer.
 [[nodiscard]] Result<FloatLayer> load_layer(const Checkpoint& checkpoint, const FloatConfig& config,
                                             std::uint32_t layer);
-// "model.embed_tokens" or "lm_head", vocabulary × hidden.
-[[nodiscard]] Result<FloatMatrix> load_vocabulary_matrix(const Checkpoint& checkpoint,
-                                                         const FloatConfig& config,
-                                                         const std::string& name);
+// Rows [begin, end) of "model.embed_tokens" or "lm_head", vocabulary × hidden: too large to be read
+// as a whole by whoever needs little memory.
+[[nodiscard]] Result<std::vector<float>> load_vocabulary_rows(const Checkpoint& checkpoint,
+                                                              const FloatConfig& config,
+                                                              const std::string& name,
+                                                              std::uint64_t begin,
+                                                              std::uint64_t end);
 [[nodiscard]] Result<std::vector<float>> load_final_norm(const Checkpoint& checkpoint,
                                                          const FloatConfig& config);
 // That the checkpoint has no tensor beside those that `config` explains.
 [[nodiscard]] Status check_names(const Checkpoint& checkpoint, const FloatConfig& config);
+
+// The name in a checkpoint of the matrix or gain that an artifact's configuration calls `name`
+// (model/config.h): "model.layers.3.self_attn.q_proj.weight" for "layers.3.wq".
+[[nodiscard]] std::string source_name(const std::string& name);
 
 // All of a model that open_source (source.h) understands.
 [[nodiscard]] Result<FloatModel> load_float_model(const std::filesystem::path& path);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <set>
 
 #include "base/hex.h"
 #include "convert/test_models.h"
@@ -145,12 +146,21 @@ TEST(Import, TakesTokensTemplateAndEos) {
   const fs::path out = folder.path() / "out";
   std::uint64_t calls = 0;
   ImportOptions options;
-  options.progress = [&](std::string_view, std::uint64_t done, std::uint64_t total) {
-    EXPECT_EQ(done, calls++);
-    EXPECT_EQ(total, 5U);
+  std::uint64_t last = 0;
+  std::set<std::string> parts;
+  options.progress = [&](std::string_view part, std::uint64_t done, std::uint64_t total) {
+    if (parts.insert(std::string(part)).second) last = 0;
+    EXPECT_LE(last, done);
+    EXPECT_LE(done, total);
+    last = done;
+    ++calls;
+    return true;
   };
-  ASSERT_TRUE(import_model(folder.path(), out, options));
-  EXPECT_EQ(calls, 5U);
+  const auto report = import_model(folder.path(), out, options);
+  ASSERT_TRUE(report);
+  EXPECT_EQ(parts, (std::set<std::string>{"checking", "embedding", "head", "layer 0", "layer 1"}));
+  EXPECT_GT(calls, 20U);
+  EXPECT_EQ(report->artifact_bytes, fs::file_size(out));
   const model::Artifact artifact = load(out);
   EXPECT_EQ(artifact.chat_template(), "{{ messages }}");
   EXPECT_TRUE(text::Tokenizer::parse(artifact.tokenizer()));
@@ -238,9 +248,9 @@ TEST(Import, ExponentsStayWithinTheirRanges) {
   write_model(model, folder.path());
   const fs::path out = folder.path() / "artifact";
   for (const int frac_bits : {8, 13}) {
-    ImportOptions options;
-    options.qk_frac_bits = frac_bits;
-    const auto report = import_model(folder.path(), out, options);
+    const auto plan = plan_import(folder.path(), 16, frac_bits);
+    ASSERT_TRUE(plan) << plan.error().message;
+    const auto report = import_model(*plan, out);
     ASSERT_TRUE(report) << report.error().message;
     const model::Artifact artifact = load(out);
     const machine::Layer& layer = artifact.view().layers[1];
@@ -248,6 +258,107 @@ TEST(Import, ExponentsStayWithinTheirRanges) {
     EXPECT_EQ(layer.wk.exponent, frac_bits + 18);
     EXPECT_EQ(layer.wv.exponent, 33);
   }
+}
+
+std::size_t entries(const fs::path& folder) {
+  return static_cast<std::size_t>(
+      std::distance(fs::directory_iterator(folder), fs::directory_iterator()));
+}
+
+// Large gains and embeddings have exponents of one digit, so that the header is shorter than the
+// place kept for it, and the residual takes fewer fraction bits.
+TEST(Import, HeadersOfAnotherLengthThanExpectedFitToo) {
+  TestModel model = random_model("LlamaForCausalLM", 17);
+  for (const char* name : {"model.layers.0.input_layernorm.weight", "model.norm.weight",
+                           "model.layers.1.input_layernorm.weight"}) {
+    for (float& value : model.tensors.at(name).values) value *= 30000;
+  }
+  for (float& value : model.tensors.at("model.embed_tokens.weight").values) value *= 300;
+  const TemporaryFolder folder;
+  write_model(model, folder.path());
+  const fs::path out = folder.path() / "out";
+  const auto plan = plan_import(folder.path());
+  ASSERT_TRUE(plan) << plan.error().message;
+  const auto report = import_model(*plan, out);
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_LT(report->config.exponents.at("final_norm"), 10);
+  EXPECT_LT(report->config.shape.residual_frac_bits, 16);
+  EXPECT_NE(plan->artifact_bytes, report->artifact_bytes);
+  EXPECT_EQ(to_hex(load(out).root()), to_hex(report->model_root));
+}
+
+TEST(Import, ThePlanIsWhatIsMade) {
+  const TemporaryFolder folder;
+  TestModel model = random_model("Qwen3ForCausalLM", 18);
+  model.dtype = "BF16";
+  write_model(model, folder.path());
+  const auto plan = plan_import(folder.path());
+  ASSERT_TRUE(plan) << plan.error().message;
+  EXPECT_EQ(plan->types, (std::map<std::string, std::size_t>{{"BF16", 16}}));
+  const auto report = import_model(*plan, folder.path() / "out");
+  ASSERT_TRUE(report) << report.error().message;
+  EXPECT_EQ(plan->artifact_bytes, report->artifact_bytes);
+  EXPECT_EQ(report->matrices.size(), 16U);
+  for (const MatrixReport& m : report->matrices) {
+    EXPECT_EQ(m.source_type, "BF16");
+    EXPECT_GT(m.error, 0.001) << m.name;
+    EXPECT_LT(m.error, 0.02) << m.name;
+    EXPECT_GT(m.peak, 2) << m.name;
+    EXPECT_EQ(m.exponent, report->config.exponents.at(m.name));
+  }
+}
+
+TEST(Import, StoppedAnywhereLeavesNothing) {
+  const TemporaryFolder folder;
+  write_model(random_model("LlamaForCausalLM", 19), folder.path());
+  const std::size_t before = entries(folder.path());
+  for (int stop = 1;; ++stop) {
+    int calls = 0;
+    ImportOptions options;
+    options.progress = [&](auto, auto, auto) { return ++calls < stop; };
+    const auto report = import_model(folder.path(), folder.path() / "out", options);
+    if (report) {
+      EXPECT_GT(stop, 20);
+      break;
+    }
+    ASSERT_EQ(report.error().kind, ErrorKind::kCancelled) << report.error().message;
+    ASSERT_EQ(entries(folder.path()), before) << stop;
+  }
+  EXPECT_EQ(entries(folder.path()), before + 1);
+}
+
+TEST(Import, NeverWritesOverItsSource) {
+  const TemporaryFolder folder;
+  write_model(random_model("LlamaForCausalLM", 20), folder.path());
+  for (const char* name : {"model.safetensors", "config.json", "tokenizer.json"}) {
+    const auto size = fs::file_size(folder.path() / name);
+    const auto report = import_model(folder.path(), folder.path() / name);
+    ASSERT_FALSE(report);
+    EXPECT_EQ(report.error().kind, ErrorKind::kUsage);
+    EXPECT_NE(report.error().message.find("is a file of the source"), std::string::npos);
+    EXPECT_EQ(fs::file_size(folder.path() / name), size);
+  }
+  // What is no file of the source is replaced, as always.
+  ASSERT_TRUE(import_model(folder.path(), folder.path() / "out"));
+  EXPECT_TRUE(import_model(folder.path(), folder.path() / "out"));
+}
+
+TEST(Import, ASourceThatShrinksIsAnErrorAndLeavesTheOldFile) {
+  const TemporaryFolder folder;
+  write_model(random_model("LlamaForCausalLM", 21), folder.path());
+  const fs::path out = folder.path() / "out";
+  write_text(out, "old");
+  const std::size_t before = entries(folder.path());
+  ImportOptions options;
+  options.progress = [&](std::string_view part, auto, auto) {
+    if (part == "layer 1") fs::resize_file(folder.path() / "model.safetensors", 30000);
+    return true;
+  };
+  const auto report = import_model(folder.path(), out, options);
+  ASSERT_FALSE(report);
+  EXPECT_NE(report.error().message.find("before the end"), std::string::npos);
+  EXPECT_EQ(fs::file_size(out), 3U);
+  EXPECT_EQ(entries(folder.path()), before);
 }
 
 void run_tool(const std::string& arguments) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <optional>
 
 #include "base/check.h"
@@ -161,13 +162,14 @@ Result<std::vector<float>> SafetensorsFile::read(const std::string& name, std::u
     OTR_TRY(file_.read_at(data_begin_ + tensor.offset + begin * width + at, raw));
     widen(tensor.type, raw, std::span(values).subspan(at / width, raw.size() / width));
   }
+  // The loop without a branch is much the faster one, and finds nothing but in damaged files.
+  bool finite = true;
+  for (const float value : values) finite &= std::abs(value) <= std::numeric_limits<float>::max();
+  if (finite) return values;
   const auto odd =
       std::ranges::find_if_not(values, [](float value) { return std::isfinite(value); });
-  if (odd != values.end()) {
-    return bad(what_, "holds a number that is not finite in tensor '" + name + "', element " +
-                          std::to_string(begin + (odd - values.begin())) + ".");
-  }
-  return values;
+  return bad(what_, "holds a number that is not finite in tensor '" + name + "', element " +
+                        std::to_string(begin + (odd - values.begin())) + ".");
 }
 
 }  // namespace otr::convert

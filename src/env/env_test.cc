@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <fstream>
 #include <thread>
 
@@ -195,6 +196,47 @@ TEST_F(File, AFullDiskKeepsTheOldFile) {
   EXPECT_EQ(content(path), "old");
   EXPECT_EQ(entry_count(), 1u);
   EXPECT_EQ(::umount(folder_.c_str()), 0);
+}
+
+TEST_F(File, APendingFileIsSeenOnlyOncePublished) {
+  const fs::path path = folder_ / "model";
+  {
+    Result<PendingFile> dropped = PendingFile::create(path);
+    ASSERT_TRUE(dropped) << dropped.error().message;
+    ASSERT_TRUE(dropped->write_at(0, as_bytes("dropped")));
+    EXPECT_FALSE(fs::exists(path));
+    EXPECT_EQ(entry_count(), 1u);
+  }
+  EXPECT_EQ(entry_count(), 0u);
+  PendingFile file = PendingFile::create(path).value();
+  EXPECT_TRUE(file.view().value().empty());
+  ASSERT_TRUE(file.write_at(3, as_bytes("data")));
+  ASSERT_TRUE(file.write_at(0, as_bytes("abc")));
+  EXPECT_EQ(as_text(file.view().value()), "abcdata");
+  ASSERT_TRUE(file.write_at(7, as_bytes("!")));
+  EXPECT_EQ(as_text(file.view().value()), "abcdata!");
+  EXPECT_EQ(file.size_bytes(), 8U);
+  PendingFile moved = std::move(file);
+  ASSERT_TRUE(moved.publish(0640));
+  EXPECT_EQ(content(path), "abcdata!");
+  EXPECT_EQ(entry_count(), 1u);
+}
+
+// Longer than the blocks in which it moves, so that the order of the blocks matters.
+TEST_F(File, APendingFileShiftsBothWays) {
+  Bytes data((std::size_t{1} << 24) * 2 + 77);
+  for (std::size_t i = 0; i < data.size(); ++i) data[i] = static_cast<std::uint8_t>(i * i >> 8);
+  for (const std::uint64_t to : {3, 40, 41, 100, 5000}) {
+    PendingFile file = PendingFile::create(folder_ / "model").value();
+    ASSERT_TRUE(file.write_at(40, data));
+    ASSERT_TRUE(file.shift(40, to));
+    EXPECT_EQ(file.size_bytes(), to + data.size());
+    const ByteView all = file.view().value();
+    ASSERT_EQ(all.size(), to + data.size());
+    EXPECT_TRUE(std::ranges::equal(all.subspan(to), data)) << to;
+    ASSERT_TRUE(file.publish(0600));
+    EXPECT_EQ(fs::file_size(folder_ / "model"), to + data.size());
+  }
 }
 
 TEST(Random, TwoDrawsDiffer) {

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,8 +32,6 @@ class Descriptor {
   }
   int get() const { return number_; }
   bool is_open() const { return number_ >= 0; }
-  // Some file systems report a failed write only here.
-  int close() { return ::close(std::exchange(number_, -1)); }
 
  private:
   int number_;
@@ -56,17 +55,6 @@ Status resize_buffer(Bytes& buffer, std::size_t size_bytes, const fs::path& path
   } catch (const std::exception&) {  // bad_alloc or length_error
     return fail(ErrorKind::kIo, "cannot read " + path.string() + ": there is no memory for " +
                                     std::to_string(size_bytes) + " bytes.");
-  }
-  return {};
-}
-
-// Makes the file `temporary` hold `bytes` on disk and puts it in the place of `path`.
-Status fill_and_rename(Descriptor& file, const std::string& temporary, const fs::path& path,
-                       ByteView bytes, mode_t mode) {
-  OTR_TRY(write_all(file.get(), bytes, path.string()));
-  if (::fchmod(file.get(), mode) != 0 || ::fsync(file.get()) != 0 || file.close() != 0 ||
-      ::rename(temporary.c_str(), path.c_str()) != 0) {
-    return system_failure("write", path.string(), errno);
   }
   return {};
 }
@@ -182,24 +170,119 @@ Status write_all(int descriptor, ByteView bytes, std::string_view name) {
   return {};
 }
 
-Status write_file_atomically(const fs::path& path, ByteView bytes, mode_t mode) {
-  OTR_TRY_ASSIGN(const fs::path target, resolve_target(path));
-  const fs::path folder_path = target.has_parent_path() ? target.parent_path() : ".";
-  const Descriptor folder(::open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.is_open()) return system_failure("write into folder", folder_path.string(), errno);
+Result<PendingFile> PendingFile::create(const fs::path& path) {
+  PendingFile file;
+  OTR_TRY_ASSIGN(file.target_, resolve_target(path));
+  const fs::path folder = file.target_.has_parent_path() ? file.target_.parent_path() : ".";
+  std::string name = (folder / ".otr-XXXXXX.tmp").string();
+  file.descriptor_ = ::mkostemps(name.data(), 4, O_CLOEXEC);
+  if (file.descriptor_ < 0) return system_failure("write into folder", folder.string(), errno);
+  file.temporary_ = std::move(name);
+  return file;
+}
 
-  std::string temporary = (folder_path / ".otr-XXXXXX.tmp").string();
-  Descriptor file(::mkostemps(temporary.data(), 4, O_CLOEXEC));
-  if (!file.is_open()) return system_failure("write into folder", folder_path.string(), errno);
-  if (Status done = fill_and_rename(file, temporary, target, bytes, mode); !done) {
-    ::unlink(temporary.c_str());
-    return done;
-  }
-  // File systems that cannot flush a folder say EINVAL; there is nothing more to be done then.
-  if (::fsync(folder.get()) != 0 && errno != EINVAL) {
-    return system_failure("flush the folder after writing", target.string(), errno);
+PendingFile::PendingFile(PendingFile&& other) noexcept
+    : target_(std::move(other.target_)),
+      temporary_(std::exchange(other.temporary_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)),
+      size_bytes_(other.size_bytes_),
+      mapped_(std::exchange(other.mapped_, {})) {}
+
+PendingFile& PendingFile::operator=(PendingFile&& other) noexcept {
+  std::swap(target_, other.target_);
+  std::swap(temporary_, other.temporary_);
+  std::swap(descriptor_, other.descriptor_);
+  std::swap(size_bytes_, other.size_bytes_);
+  std::swap(mapped_, other.mapped_);
+  return *this;
+}
+
+PendingFile::~PendingFile() {
+  unmap();
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!temporary_.empty()) ::unlink(temporary_.c_str());
+}
+
+void PendingFile::unmap() {
+  if (mapped_.empty()) return;
+  ::munmap(const_cast<std::uint8_t*>(mapped_.data()), mapped_.size());
+  mapped_ = {};
+}
+
+Status PendingFile::write_at(std::uint64_t offset, ByteView bytes) {
+  unmap();
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(descriptor_, bytes.data(), std::min(bytes.size(), kChunkBytes),
+                                   static_cast<off_t>(offset));
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return system_failure("write", target_.string(), errno);
+    offset += static_cast<std::uint64_t>(count);
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    size_bytes_ = std::max(size_bytes_, offset);
   }
   return {};
+}
+
+Status PendingFile::shift(std::uint64_t from, std::uint64_t to) {
+  if (from == to) return {};
+  unmap();
+  const std::uint64_t count = size_bytes_ - from;
+  Bytes block(std::min<std::uint64_t>(kChunkBytes, count));
+  for (std::uint64_t done = 0; done < count;) {
+    if (interrupted()) {
+      return fail(ErrorKind::kCancelled, "stopped writing " + target_.string() + ".");
+    }
+    const std::uint64_t size = std::min<std::uint64_t>(block.size(), count - done);
+    // Towards the end of the file the last block goes first, or it would be written over.
+    const std::uint64_t at = to > from ? count - done - size : done;
+    for (std::uint64_t have = 0; have < size;) {
+      const ssize_t got = ::pread(descriptor_, block.data() + have, size - have,
+                                  static_cast<off_t>(from + at + have));
+      if (got < 0 && errno == EINTR) continue;
+      if (got <= 0) return system_failure("read back", target_.string(), got < 0 ? errno : EIO);
+      have += static_cast<std::uint64_t>(got);
+    }
+    OTR_TRY(write_at(to + at, ByteView(block).first(size)));
+    done += size;
+  }
+  if (to < from && ::ftruncate(descriptor_, static_cast<off_t>(to + count)) != 0) {
+    return system_failure("shorten", target_.string(), errno);
+  }
+  size_bytes_ = to + count;
+  return {};
+}
+
+Result<ByteView> PendingFile::view() {
+  if (!mapped_.empty() || size_bytes_ == 0) return mapped_;
+  void* const memory = ::mmap(nullptr, size_bytes_, PROT_READ, MAP_SHARED, descriptor_, 0);
+  if (memory == MAP_FAILED) return system_failure("read back", target_.string(), errno);
+  mapped_ = {static_cast<const std::uint8_t*>(memory), size_bytes_};
+  return mapped_;
+}
+
+Status PendingFile::publish(mode_t mode) {
+  unmap();
+  const fs::path folder_path = target_.has_parent_path() ? target_.parent_path() : ".";
+  const Descriptor folder(::open(folder_path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.is_open()) return system_failure("write into folder", folder_path.string(), errno);
+  // Some file systems report a failed write only when the file is closed.
+  if (::fchmod(descriptor_, mode) != 0 || ::fsync(descriptor_) != 0 ||
+      ::close(std::exchange(descriptor_, -1)) != 0 ||
+      ::rename(temporary_.c_str(), target_.c_str()) != 0) {
+    return system_failure("write", target_.string(), errno);
+  }
+  temporary_.clear();
+  // File systems that cannot flush a folder say EINVAL; there is nothing more to be done then.
+  if (::fsync(folder.get()) != 0 && errno != EINVAL) {
+    return system_failure("flush the folder after writing", target_.string(), errno);
+  }
+  return {};
+}
+
+Status write_file_atomically(const fs::path& path, ByteView bytes, mode_t mode) {
+  OTR_TRY_ASSIGN(PendingFile file, PendingFile::create(path));
+  OTR_TRY(file.write_at(0, bytes));
+  return file.publish(mode);
 }
 
 }  // namespace otr::env

@@ -1,5 +1,6 @@
-// Whole files in and out of memory. Nothing is mapped: a mapped file that somebody truncates kills
-// the reader with SIGBUS, and a model must not change under a run that has checked its root.
+// Files in and out of memory. No file of somebody else is mapped: a mapped file that somebody
+// truncates kills the reader with SIGBUS, and a model must not change under a run that has checked
+// its root. Only a PendingFile, which nobody else knows, shows itself as memory.
 //
 // Errors are kIo with the path, the system's reason and, for a full disk, what to do.
 #ifndef OTR_ENV_FILE_H_
@@ -11,6 +12,7 @@
 #include <filesystem>
 #include <functional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/bytes.h"
@@ -45,6 +47,41 @@ class InputFile {
   std::filesystem::path path_;
   int descriptor_ = -1;
   std::uint64_t size_bytes_ = 0;
+};
+
+// A new file that nobody sees until it is whole: a hidden one (".otr-") in the folder of `path`,
+// which takes that path's place when it is published and is removed if it never is. Only a process
+// killed before (SIGKILL) leaves it behind. What write_file_atomically says of links and of what is
+// no regular file holds here too.
+class PendingFile {
+ public:
+  [[nodiscard]] static Result<PendingFile> create(const std::filesystem::path& path);
+  PendingFile(PendingFile&& other) noexcept;
+  PendingFile& operator=(PendingFile&& other) noexcept;
+  ~PendingFile();
+
+  [[nodiscard]] std::uint64_t size_bytes() const { return size_bytes_; }
+  // Writes at any place, of which those before may still be missing (they read as zeros).
+  [[nodiscard]] Status write_at(std::uint64_t offset, ByteView bytes);
+  // Moves everything from `from` on to `to`; the file ends where its last byte then is. Between the
+  // two, if `to` is the greater, anything may stand. kCancelled as for read_file.
+  [[nodiscard]] Status shift(std::uint64_t from, std::uint64_t to);
+  // The content, not as memory of this process but as pages of the file, until the next call of
+  // another function. A reader dies of SIGBUS if somebody truncates it meanwhile; that would be
+  // someone who may write into the folder and looks for hidden files to break.
+  [[nodiscard]] Result<ByteView> view();
+  // On disk, with permissions `mode`, in the place of the path; nothing else may be called then.
+  [[nodiscard]] Status publish(mode_t mode);
+
+ private:
+  PendingFile() = default;
+  void unmap();
+
+  std::filesystem::path target_;
+  std::string temporary_;  // empty once published or moved away
+  int descriptor_ = -1;
+  std::uint64_t size_bytes_ = 0;
+  ByteView mapped_;
 };
 
 // Afterwards either the file holds exactly `bytes` with permissions `mode`, on disk, or there is an

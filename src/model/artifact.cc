@@ -274,46 +274,69 @@ Hash model_root(std::string_view config, std::string_view tokenizer, std::string
 
 }  // namespace
 
-Result<Artifact> parse_artifact(Bytes bytes) {
-  Artifact artifact;
-  artifact.bytes_ = std::move(bytes);
-  const ByteView file = artifact.bytes_;
-  OTR_TRY_ASSIGN(const Header header, read_header(file));
-  OTR_TRY_ASSIGN(auto metadata, read_metadata(header.json));
-  OTR_TRY_ASSIGN(artifact.config_, parse_config(metadata["otr.config"]));
-  OTR_TRY_ASSIGN(const std::uint64_t token_bytes, read_token_bytes(header.json));
-  const std::vector<TensorSpec> layout = tensor_layout(artifact.config_, token_bytes);
-  OTR_TRY(check_entries(header.json, layout));
-  const ByteView data = file.subspan(header.size_bytes);
-  const std::uint64_t data_end = layout.back().offset + layout.back().size_bytes;
-  if (data.size() != data_end) {
-    return malformed("has " + std::to_string(data.size()) + " bytes of data; its header says " +
-                     std::to_string(data_end) + ".");
+// Makes an artifact of a file, whoever holds its bytes.
+class ArtifactReader {
+ public:
+  ArtifactReader(Bytes bytes, ByteView file, const CheckProgress& progress) : progress_(progress) {
+    artifact_.bytes_ = std::move(bytes);
+    artifact_.file_ = file;
   }
 
-  for (const TensorSpec& spec : layout) {
-    Tensor tensor{spec, data.subspan(spec.offset, spec.size_bytes), {}};
-    if (reinterpret_cast<std::uintptr_t>(tensor.data.data()) % merkle::size_bytes(spec.type) != 0) {
-      auto& copy = artifact.aligned_.emplace_back((spec.size_bytes + 7) / 8);
-      std::memcpy(copy.data(), tensor.data.data(), spec.size_bytes);
-      tensor.data = as_bytes(std::span<const std::uint64_t>(copy)).first(spec.size_bytes);
+  Result<Artifact> read() {
+    OTR_TRY_ASSIGN(const Header header, read_header(artifact_.file_));
+    OTR_TRY_ASSIGN(auto metadata, read_metadata(header.json));
+    OTR_TRY_ASSIGN(artifact_.config_, parse_config(metadata["otr.config"]));
+    OTR_TRY_ASSIGN(const std::uint64_t token_bytes, read_token_bytes(header.json));
+    const std::vector<TensorSpec> layout = tensor_layout(artifact_.config_, token_bytes);
+    OTR_TRY(check_entries(header.json, layout));
+    OTR_TRY(read_tensors(layout, artifact_.file_.subspan(header.size_bytes)));
+    OTR_TRY(check_token_offsets(artifact_.model_.token_offsets, token_bytes));
+    artifact_.tokenizer_ = std::move(metadata["otr.tokenizer"]);
+    artifact_.template_ = std::move(metadata["otr.template"]);
+    artifact_.root_ = model_root(metadata["otr.config"], artifact_.tokenizer_, artifact_.template_,
+                                 artifact_.tensors_);
+    return std::move(artifact_);
+  }
+
+ private:
+  Status read_tensors(const std::vector<TensorSpec>& layout, ByteView data) {
+    const std::uint64_t data_end = layout.back().offset + layout.back().size_bytes;
+    if (data.size() != data_end) {
+      return malformed("has " + std::to_string(data.size()) + " bytes of data; its header says " +
+                       std::to_string(data_end) + ".");
     }
-    OTR_TRY(check_values(tensor));
-    artifact.tensors_.push_back(std::move(tensor));
+    for (const TensorSpec& spec : layout) {
+      Tensor tensor{spec, data.subspan(spec.offset, spec.size_bytes), {}};
+      if (reinterpret_cast<std::uintptr_t>(tensor.data.data()) % merkle::size_bytes(spec.type) !=
+          0) {
+        auto& copy = artifact_.aligned_.emplace_back((spec.size_bytes + 7) / 8);
+        std::memcpy(copy.data(), tensor.data.data(), spec.size_bytes);
+        tensor.data = as_bytes(std::span<const std::uint64_t>(copy)).first(spec.size_bytes);
+      }
+      OTR_TRY(check_values(tensor));
+      tensor.root = merkle::tensor_root(merkle::Kind::kModelTensor, tensor.spec.type,
+                                        tensor.spec.cols(), tensor.data);
+      if (progress_ && !progress_(spec.offset + spec.size_bytes)) {
+        return fail(ErrorKind::kCancelled, "stopped while checking the artifact.");
+      }
+      artifact_.tensors_.push_back(std::move(tensor));
+    }
+    artifact_.model_ = ModelViews(artifact_.config_, artifact_.tensors_).make();
+    return check_numbers(elements<std::int64_t>(artifact_.tensors_.front()), artifact_.config_);
   }
-  artifact.model_ = ModelViews(artifact.config_, artifact.tensors_).make();
-  OTR_TRY(check_numbers(elements<std::int64_t>(artifact.tensors_.front()), artifact.config_));
-  OTR_TRY(check_token_offsets(artifact.model_.token_offsets, token_bytes));
 
-  for (Tensor& tensor : artifact.tensors_) {
-    tensor.root = merkle::tensor_root(merkle::Kind::kModelTensor, tensor.spec.type,
-                                      tensor.spec.cols(), tensor.data);
-  }
-  artifact.tokenizer_ = std::move(metadata["otr.tokenizer"]);
-  artifact.template_ = std::move(metadata["otr.template"]);
-  artifact.root_ = model_root(metadata["otr.config"], artifact.tokenizer_, artifact.template_,
-                              artifact.tensors_);
-  return artifact;
+  const CheckProgress& progress_;
+  Artifact artifact_;
+};
+
+Result<Artifact> parse_artifact(Bytes bytes) {
+  const ByteView file = bytes;
+  return ArtifactReader(std::move(bytes), file, {}).read();
+}
+
+Result<Hash> check_artifact(ByteView file, const CheckProgress& progress) {
+  OTR_TRY_ASSIGN(const Artifact artifact, ArtifactReader({}, file, progress).read());
+  return artifact.root();
 }
 
 void Artifact::give_back(std::span<const std::int8_t> weights) {
@@ -336,6 +359,18 @@ void Artifact::give_back(std::span<const std::int8_t> weights) {
   if (from < to) ::madvise(reinterpret_cast<void*>(from), to - from, MADV_DONTNEED);
 }
 
+Result<Bytes> encode_front(const Config& config, std::string_view tokenizer,
+                           std::string_view chat_template, std::uint64_t token_bytes) {
+  OTR_TRY_ASSIGN(const std::string header,
+                 encode_header(tensor_layout(config, token_bytes), encode_config(config), tokenizer,
+                               chat_template));
+  const std::vector<std::int64_t> numbers = config_numbers(config);
+  Bytes front;
+  append(front, as_bytes(header));
+  append(front, as_bytes(std::span<const std::int64_t>(numbers)));
+  return front;
+}
+
 Result<Bytes> encode_artifact(ArtifactContents contents) {
   const auto layout = tensor_layout(contents.config, contents.token_bytes);
   const std::uint64_t numbers_size = layout.front().size_bytes;
@@ -344,13 +379,8 @@ Result<Bytes> encode_artifact(ArtifactContents contents) {
                                        std::to_string(contents.data.size()) +
                                        " bytes, which is not what its configuration needs.");
   }
-  OTR_TRY_ASSIGN(const std::string header,
-                 encode_header(layout, encode_config(contents.config), contents.tokenizer,
-                               contents.chat_template));
-  const std::vector<std::int64_t> numbers = config_numbers(contents.config);
-  Bytes front;
-  append(front, as_bytes(header));
-  append(front, as_bytes(std::span<const std::int64_t>(numbers)));
+  OTR_TRY_ASSIGN(const Bytes front, encode_front(contents.config, contents.tokenizer,
+                                                 contents.chat_template, contents.token_bytes));
   contents.data.insert(contents.data.begin(), front.begin(), front.end());
   return std::move(contents.data);
 }

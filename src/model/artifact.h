@@ -7,6 +7,7 @@
 #define OTR_MODEL_ARTIFACT_H_
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,7 +40,7 @@ class Artifact {
   [[nodiscard]] std::span<const Tensor> tensors() const { return tensors_; }  // order of MODEL-3
   [[nodiscard]] const std::string& tokenizer() const { return tokenizer_; }
   [[nodiscard]] const std::string& chat_template() const { return template_; }
-  [[nodiscard]] ByteView file() const { return bytes_; }
+  [[nodiscard]] ByteView file() const { return file_; }
 
   // Gives the memory of a matrix's weights back to the system, for whoever has a copy in another
   // form. They are then gone from view(), tensors() and file(). `weights` is all of a matrix of
@@ -47,10 +48,11 @@ class Artifact {
   void give_back(std::span<const std::int8_t> weights);
 
  private:
-  friend Result<Artifact> parse_artifact(Bytes bytes);
+  friend class ArtifactReader;
   Artifact() = default;
 
-  Bytes bytes_;
+  Bytes bytes_;    // empty where somebody else holds the file
+  ByteView file_;  // all of it
   // Copies of the tensors that the file holds at an odd place.
   std::vector<std::vector<std::uint64_t>> aligned_;
   Config config_;
@@ -67,6 +69,12 @@ class Artifact {
 // tensor, field and offset. Allocates no more than a small multiple of the bytes given.
 [[nodiscard]] Result<Artifact> parse_artifact(Bytes bytes);
 
+// The same of a file that somebody else holds, for whoever wants to know only whether it is valid
+// and its model root. `progress` is called now and then with the bytes seen so far; false stops
+// with kCancelled.
+using CheckProgress = std::function<bool(std::uint64_t done_bytes)>;
+[[nodiscard]] Result<Hash> check_artifact(ByteView file, const CheckProgress& progress);
+
 // What an artifact is made of.
 struct ArtifactContents {
   Config config;
@@ -77,6 +85,10 @@ struct ArtifactContents {
   Bytes data;
   std::uint64_t token_bytes = 0;
 };
+
+// What stands before the other tensors: the header and `numbers`. kBadInput if a text is not UTF-8.
+[[nodiscard]] Result<Bytes> encode_front(const Config& config, std::string_view tokenizer,
+                                         std::string_view chat_template, std::uint64_t token_bytes);
 
 // The file. Does not judge ranges (parse_artifact does), only that data and layout agree: kUsage
 // if not. `data` is not copied if its capacity has room for the header.
