@@ -2,8 +2,8 @@
 
 A request is a dictionary with the names of REQ-2 in the receipt's spelling: task_id, model_root,
 prompt_root (bytes), prompt_count, max_tokens,
-sampling (a Sampling, with the logit bias), stop (list of str), price, mode, deadline. A claim likewise with those of
-CLAIM-1.
+sampling (a Sampling, with the logit bias), stop (list of str), price, mode, deadline. A claim
+likewise with those of CLAIM-1.
 """
 
 from oracle.curve import keccak256
@@ -174,9 +174,10 @@ def check_request(r):
         and abs(s.frequency) <= 2**20
     )
     require(good, "REQUEST_INVALID", "a number")
-    good = len(s.logit_bias) <= 300 and all(v != 0 and abs(v) <= 100 * 2**16 for _, v in s.logit_bias)
+    bias = s.logit_bias
+    good = len(bias) <= 300 and all(v != 0 and abs(v) <= 100 * 2**16 for _, v in bias)
     require(good, "REQUEST_INVALID", "logit bias")
-    ascend = all(a[0] < b[0] for a, b in zip(s.logit_bias, s.logit_bias[1:]))
+    ascend = all(a[0] < b[0] for a, b in zip(bias, bias[1:]))
     require(ascend, "REQUEST_INVALID", "logit bias ascends")
     stop = [text.encode("utf-8") for text in r["stop"]]
     require(

@@ -1,10 +1,12 @@
-// otr ask: a prompt in, an answer and its receipt out, computed on this machine.
+// otr ask: a prompt in, an answer (or several) and its receipt out, computed on this machine.
 
 #include <algorithm>
 #include <cstdio>
+#include <optional>
 
 #include "apps/command.h"
 #include "apps/ladder.h"
+#include "apps/logprobs.h"
 #include "apps/prompt.h"
 #include "apps/sampling_flags.h"
 #include "base/hex.h"
@@ -13,8 +15,7 @@
 #include "env/signal.h"
 #include "node/keys.h"
 #include "node/worker.h"
-#include "protocol/finish.h"
-#include "text/utf8.h"
+#include "protocol/answer_text.h"
 #include "trace/header.h"
 
 namespace otr::apps {
@@ -25,9 +26,19 @@ struct AskFlags {
   SamplingFlags sampling;
   std::vector<std::string> stop;
   std::uint32_t max_tokens = 256;
+  std::uint32_t n = 1;
+  std::optional<unsigned> logprobs;  // how many of the likeliest, where asked for
   unsigned threads = default_threads();
   bool raw = false;
   bool json = false;
+
+  // The file of answer i of n: of several, R.json stands for R-1.json, R-2.json and so on.
+  std::filesystem::path receipt_file(std::size_t i) const {
+    std::filesystem::path file = receipt;
+    if (n == 1) return file;
+    const std::string name = file.stem().string() + "-" + std::to_string(i + 1);
+    return file.replace_filename(name + file.extension().string());
+  }
 };
 
 // Refused before a counter is spent on it; here it is not a cheat, but a flag to change.
@@ -44,10 +55,11 @@ Status check_request(const protocol::Request& request, const Prompt& prompt,
   return status;
 }
 
-Result<protocol::SignedRequest> make_request(const AskFlags& flags, const model::Artifact& artifact,
-                                             const Prompt& prompt, const node::Home& home) {
+Result<protocol::SignedRequest> make_request(const AskFlags& flags,
+                                             const machine::Sampling& sampling,
+                                             const model::Artifact& artifact, const Prompt& prompt,
+                                             const node::Home& home) {
   OTR_TRY_ASSIGN(const crypto::PrivateKey client, home.key("client"));
-  OTR_TRY_ASSIGN(const machine::Sampling sampling, to_sampling(flags.sampling));
   protocol::SignedRequest signed_request;
   protocol::Request& request = signed_request.request;
   request.client = client.address();
@@ -67,46 +79,135 @@ Result<protocol::SignedRequest> make_request(const AskFlags& flags, const model:
   return signed_request;
 }
 
-// Prints the answer as it comes, a whole character at a time, without the space that SentencePiece
-// puts before the first word.
+// One request for each answer asked for (SPEC REQ-7).
+Result<std::vector<protocol::SignedRequest>> make_requests(const AskFlags& flags,
+                                                           const model::Artifact& artifact,
+                                                           const Prompt& prompt,
+                                                           const node::Home& home) {
+  OTR_TRY_ASSIGN(const machine::Sampling sampling, to_sampling(flags.sampling));
+  OTR_TRY_ASSIGN(const auto of_each, of_answers(sampling, flags.n));
+  std::vector<protocol::SignedRequest> requests;
+  for (const machine::Sampling& one : of_each) {
+    OTR_TRY_ASSIGN(requests.emplace_back(), make_request(flags, one, artifact, prompt, home));
+  }
+  return requests;
+}
+
+// Takes the answer as it comes and prints its text, without the space that SentencePiece puts
+// before the first word.
 class Stream {
  public:
-  Stream(const machine::Model& model, bool on) : model_(model), on_(on) {}
+  Stream(const machine::Model& model, const protocol::Request& request, bool on)
+      : answer_(model, request), on_(on) {}
   void push(std::uint32_t id) {
     ids_.push_back(id);
-    show(utf8_.push(as_text(protocol::token_bytes(model_, id))));
+    show(answer_.push(id));
   }
-  void finish() { show(utf8_.finish() + "\n"); }
+  void finish() {
+    show(answer_.finish());
+    if (on_) on_ = print("\n").has_value();
+  }
   const std::vector<std::uint32_t>& ids() const { return ids_; }
+  const std::string& text() const { return text_; }
 
  private:
   void show(std::string text) {
+    const bool first = text_.empty();
+    text_ += text;
     if (!on_ || text.empty()) return;
-    if (std::exchange(first_, false) && text.starts_with(' ')) text.erase(0, 1);
+    if (first && text.starts_with(' ')) text.erase(0, 1);
     // A reader that went away ends the output, not the computation: the receipt is still due.
     on_ = print(text).has_value();
   }
 
-  const machine::Model& model_;
+  protocol::AnswerText answer_;
   bool on_;
-  bool first_ = true;
-  text::Utf8Stream utf8_;
+  std::string text_;
   std::vector<std::uint32_t> ids_;
 };
 
-Json to_json(const protocol::Receipt& receipt, const node::Audit& audit, double seconds) {
-  return {{"text", receipt.output_text},
-          {"prompt_tokens", receipt.prompt_ids.size()},
-          {"output_tokens", receipt.output_ids.size()},
-          {"finish_reason", receipt.claim.finish_reason},
-          {"model_root", to_hex(receipt.request.request.model_root)},
-          {"trace_root", to_hex(receipt.claim.trace_root)},
-          {"milliseconds", static_cast<std::int64_t>(seconds * 1000)},
-          {"ladder", to_json(ladder(audit, true))}};
+struct Answered {
+  protocol::Receipt receipt;
+  std::string receipt_text;
+  std::string text;  // up to a stop string
+  node::Audit audit;
+  double seconds = 0;
+  bool stream_is_receipts = false;
+  std::optional<Logprobs> logprobs;
+
+  bool good() const { return !audit.failed() && stream_is_receipts; }
+};
+
+Result<Answered> answer(const AskFlags& flags, const model::Artifact& artifact,
+                        node::Worker& worker, const protocol::SignedRequest& request,
+                        const Prompt& prompt) {
+  Answered answered;
+  Stream stream(artifact.view(), request.request, !flags.json);
+  LogprobCollector logprobs(flags.logprobs.value_or(0));
+  engine::OnLogits on_logits;
+  if (flags.logprobs) on_logits = [&](auto logits) { logprobs.push_logits(logits); };
+  const auto on_token = [&](std::uint32_t id) {
+    stream.push(id);
+    if (flags.logprobs) logprobs.push_token(id);
+  };
+  const std::int64_t begin = env::monotonic_ns();
+  auto receipt = worker.serve(request, prompt.ids, on_token, env::interrupted, on_logits);
+  stream.finish();
+  if (!receipt) return std::unexpected(std::move(receipt).error());
+  answered.seconds = static_cast<double>(env::monotonic_ns() - begin) / 1e9;
+  answered.receipt = *std::move(receipt);
+  answered.text = stream.text();
+  if (flags.logprobs) answered.logprobs = logprobs.logprobs();
+
+  // The client's own look at what it was given, as if it came from a stranger.
+  OTR_TRY_ASSIGN(answered.receipt_text, protocol::encode_receipt(answered.receipt));
+  answered.audit = node::audit(answered.receipt_text, artifact, {});
+  answered.stream_is_receipts = stream.ids() == answered.receipt.output_ids;
+  return answered;
+}
+
+Json to_json(const Answered& answered, const machine::Model& model) {
+  const protocol::Receipt& receipt = answered.receipt;
+  Json json = {{"text", answered.text},
+               {"output_text", receipt.output_text},
+               {"prompt_tokens", receipt.prompt_ids.size()},
+               {"output_tokens", receipt.output_ids.size()},
+               {"finish_reason", receipt.claim.finish_reason},
+               {"seed", to_hex(receipt.request.request.sampling.seed)},
+               {"model_root", to_hex(receipt.request.request.model_root)},
+               {"trace_root", to_hex(receipt.claim.trace_root)},
+               {"milliseconds", static_cast<std::int64_t>(answered.seconds * 1000)},
+               {"ladder", to_json(ladder(answered.audit, true))}};
+  if (answered.logprobs) json["logprobs_not_covered"] = to_json(*answered.logprobs, model);
+  return json;
+}
+
+std::string summary_of(const AskFlags& flags, const Answered& answered, const machine::Model& model,
+                       const std::filesystem::path& file) {
+  const std::size_t count = answered.receipt.output_ids.size();
+  const double speed = static_cast<double>(count) / answered.seconds;
+  std::string summary = "\n" + std::to_string(answered.receipt.prompt_ids.size()) +
+                        " prompt tokens, " + std::to_string(count) + " output tokens, " +
+                        std::to_string(static_cast<int>(speed)) +
+                        " tokens/s with trace and signatures\n";
+  summary += to_text(ladder(answered.audit, answered.stream_is_receipts));
+  if (!file.empty()) {
+    summary += "Receipt: " + file.string() + "  (check it: otr verify " + file.string() +
+               " --model " + flags.model + " --recompute)\n";
+  }
+  if (answered.logprobs) summary += to_text(*answered.logprobs, model);
+  return summary;
+}
+
+Status check_can_write_receipts(const AskFlags& flags) {
+  for (std::size_t i = 0; i < flags.n && !flags.receipt.empty(); ++i) {
+    OTR_TRY(check_can_write("--receipt", flags.receipt_file(i)));
+  }
+  return {};
 }
 
 Result<int> ask(const AskFlags& flags) {
-  if (!flags.receipt.empty()) OTR_TRY(check_can_write("--receipt", flags.receipt));
+  OTR_TRY(check_can_write_receipts(flags));
   OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
   OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(artifact.tokenizer()));
   OTR_TRY_ASSIGN(const Prompt prompt, encode_prompt(artifact, tokenizer, flags.prompt, flags.raw));
@@ -115,45 +216,58 @@ Result<int> ask(const AskFlags& flags) {
     OTR_TRY_ASSIGN(folder, node::Home::default_folder());
   }
   OTR_TRY_ASSIGN(const node::Home home, node::Home::open(folder));
-  OTR_TRY_ASSIGN(const protocol::SignedRequest request,
-                 make_request(flags, artifact, prompt, home));
+  OTR_TRY_ASSIGN(const auto requests, make_requests(flags, artifact, prompt, home));
   OTR_TRY_ASSIGN(crypto::PrivateKey session_key, node::new_session_key());
   OTR_TRY_ASSIGN(crypto::PrivateKey operator_key, home.key("operator"));
 
   const engine::PackedModel packed = pack(artifact, flags.threads);
   node::Worker worker(artifact, packed, std::move(session_key), std::move(operator_key),
                       flags.threads);
-  Stream stream(artifact.view(), !flags.json);
-  const std::int64_t begin = env::monotonic_ns();
-  auto answered = worker.serve(
-      request, prompt.ids, [&](std::uint32_t id) { stream.push(id); }, env::interrupted);
-  stream.finish();
-  if (!answered) return std::unexpected(std::move(answered).error());
-  const double seconds = static_cast<double>(env::monotonic_ns() - begin) / 1e9;
-
-  // The client's own look at what it was given, as if it came from a stranger.
-  OTR_TRY_ASSIGN(const std::string text, protocol::encode_receipt(*answered));
-  const node::Audit audit = node::audit(text, artifact, {});
-  const bool stream_is_receipts = stream.ids() == answered->output_ids;
-  if (!flags.receipt.empty()) {
-    OTR_TRY(env::write_file_atomically(flags.receipt, as_bytes(text), 0644));
+  Json answers = Json::array();
+  bool good = true;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (flags.n > 1 && !flags.json) {
+      OTR_TRY(print((i == 0 ? "" : "\n") + std::string("Answer ") + std::to_string(i + 1) + " of " +
+                    std::to_string(flags.n) + ":\n"));
+    }
+    OTR_TRY_ASSIGN(const Answered answered, answer(flags, artifact, worker, requests[i], prompt));
+    good = good && answered.good();
+    std::filesystem::path file;
+    if (!flags.receipt.empty()) {
+      file = flags.receipt_file(i);
+      OTR_TRY(env::write_file_atomically(file, as_bytes(answered.receipt_text), 0644));
+    }
+    if (!flags.json) OTR_TRY(print(summary_of(flags, answered, artifact.view(), file)));
+    answers.push_back(to_json(answered, artifact.view()));
   }
   if (flags.json) {
-    OTR_TRY(print(to_json(*answered, audit, seconds).dump() + "\n"));
-  } else {
-    const std::size_t count = answered->output_ids.size();
-    std::string summary = "\n" + std::to_string(prompt.ids.size()) + " prompt tokens, " +
-                          std::to_string(count) + " output tokens, " +
-                          std::to_string(static_cast<int>(static_cast<double>(count) / seconds)) +
-                          " tokens/s with trace and signatures\n";
-    summary += to_text(ladder(audit, stream_is_receipts));
-    if (!flags.receipt.empty()) {
-      summary += "Receipt: " + flags.receipt + "  (check it: otr verify " + flags.receipt +
-                 " --model " + flags.model + " --recompute)\n";
-    }
-    OTR_TRY(print(summary));
+    const Json all = flags.n == 1 ? answers[0] : Json{{"answers", answers}};
+    OTR_TRY(print(all.dump() + "\n"));
   }
-  return audit.failed() || !stream_is_receipts ? kFailed : kOk;
+  return good ? kOk : kFailed;
+}
+
+void add_answer_flags(CLI::App& command, AskFlags& flags) {
+  command.add_option("--max-tokens,--n-predict", flags.max_tokens, "Most tokens of the answer")
+      ->capture_default_str()
+      ->check(CLI::PositiveNumber);
+  add_sampling_flags(command, flags.sampling);
+  command
+      .add_option("--stop", flags.stop,
+                  "End at this text, which is not printed; give it up to four times. The receipt "
+                  "has the text with it")
+      ->type_name("TEXT")
+      ->allow_extra_args(false);
+  command
+      .add_option("--n", flags.n, "So many answers, one after another; their seeds follow from one")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 128));
+  command
+      .add_option("--logprobs", flags.logprobs,
+                  "Show the log-probability of each token and the K likeliest, 0 to 20 (of the raw "
+                  "logits, by floating point: not covered by the claim)")
+      ->type_name("K")
+      ->check(CLI::Range(0u, kMaxLogprobs));
 }
 
 }  // namespace
@@ -169,35 +283,11 @@ void add_ask(CLI::App& app, Run& run) {
       ->required()
       ->type_name("FILE")
       ->envname("OTR_MODEL");
-  command->add_option("--max-tokens", flags->max_tokens, "Most tokens of the answer")
-      ->capture_default_str()
-      ->check(CLI::PositiveNumber);
+  add_answer_flags(*command, *flags);
   command
-      ->add_option("--temperature", flags->sampling.temperature,
-                   "0 takes the likeliest token each time; else 0.006 to 100")
-      ->capture_default_str();
-  command->add_option("--seed", flags->sampling.seed,
-                      "Reproduces a sampled answer: a number, or 0x and 64 digits");
-  command->add_option("--top-k", flags->sampling.top_k, "Keep the k likeliest tokens; 0 is all")
-      ->capture_default_str();
-  command->add_option("--top-p", flags->sampling.top_p, "Keep the likeliest tokens of this mass")
-      ->capture_default_str();
-  command
-      ->add_option("--min-p", flags->sampling.min_p,
-                   "Drop tokens less likely than this share of the likeliest")
-      ->capture_default_str();
-  command
-      ->add_option("--presence-penalty", flags->sampling.presence_penalty,
-                   "Taken from the logit of tokens already written")
-      ->capture_default_str();
-  command
-      ->add_option("--frequency-penalty", flags->sampling.frequency_penalty,
-                   "The same for each time one was written")
-      ->capture_default_str();
-  command->add_option("--stop", flags->stop, "End after this text; give it up to four times")
-      ->type_name("TEXT")
-      ->allow_extra_args(false);
-  command->add_option("--receipt", flags->receipt, "Write the receipt to this file")
+      ->add_option("--receipt", flags->receipt,
+                   "Write the receipt to this file; with --n 2, R.json stands for R-1.json and "
+                   "R-2.json")
       ->type_name("FILE");
   command
       ->add_option("--home", flags->home,
@@ -208,7 +298,8 @@ void add_ask(CLI::App& app, Run& run) {
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
   command->add_flag("--raw", flags->raw, "Do not apply the model's chat template");
-  command->add_flag("--json", flags->json, "Print one JSON object");
+  command->add_flag("--json", flags->json,
+                    "Print one JSON object; with --n above 1 its member answers has one for each");
   command->callback([flags, &run] {
     run = [flags] {
       const Result<int> code = ask(*flags);

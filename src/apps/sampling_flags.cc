@@ -7,6 +7,7 @@
 
 #include "base/hex.h"
 #include "env/random.h"
+#include "protocol/request.h"
 
 namespace otr::apps {
 namespace {
@@ -34,7 +35,79 @@ Result<Hash> parse_seed(const std::string& text) {
   return seed;
 }
 
+// One ID=VALUE of --logit-bias.
+Result<machine::LogitBias> parse_bias(const std::string& text) {
+  const auto bad = [&] {
+    return fail(ErrorKind::kUsage,
+                "--logit-bias must be ID=VALUE, a token's id and a number from "
+                "-100 to 100, like 15043=-100; not \"" +
+                    text + "\" (otr tokenize shows ids)");
+  };
+  const char* const end = text.data() + text.size();
+  machine::LogitBias bias;
+  const auto id = std::from_chars(text.data(), end, bias.id);
+  if (id.ec != std::errc() || id.ptr == end || *id.ptr != '=') return bad();
+  const char* const begin = id.ptr + (end - id.ptr > 1 && id.ptr[1] == '+' ? 2 : 1);
+  double value = 0;
+  const auto number = std::from_chars(begin, end, value);
+  if (number.ec != std::errc() || number.ptr != end) return bad();
+  if (!(value >= -100 && value <= 100)) return bad();
+  bias.value = static_cast<std::int32_t>(std::llround(value * 65536));
+  return bias;
+}
+
+// Ascending; a value that is 0 changes nothing and is left out (SPEC chapter 7).
+Result<std::vector<machine::LogitBias>> parse_biases(const std::vector<std::string>& texts) {
+  std::vector<machine::LogitBias> biases;
+  for (const std::string& text : texts) {
+    OTR_TRY_ASSIGN(const machine::LogitBias bias, parse_bias(text));
+    biases.push_back(bias);
+  }
+  std::ranges::sort(biases, {}, &machine::LogitBias::id);
+  const auto twice = std::ranges::adjacent_find(biases, {}, &machine::LogitBias::id);
+  if (twice != biases.end()) {
+    return fail(ErrorKind::kUsage,
+                "--logit-bias gives the id " + std::to_string(twice->id) + " twice: give it once");
+  }
+  std::erase_if(biases, [](const machine::LogitBias& bias) { return bias.value == 0; });
+  if (biases.size() > machine::kMaxLogitBiases) {
+    return fail(ErrorKind::kUsage, "--logit-bias may be given for at most 300 ids");
+  }
+  return biases;
+}
+
 }  // namespace
+
+void add_sampling_flags(CLI::App& command, SamplingFlags& flags) {
+  command
+      .add_option("--temperature,--temp", flags.temperature,
+                  "0 takes the likeliest token each time; else 0.006 to 100")
+      ->capture_default_str();
+  command.add_option("--seed", flags.seed,
+                     "Reproduces a sampled answer: a number, or 0x and 64 digits");
+  command.add_option("--top-k", flags.top_k, "Keep the k likeliest tokens; 0 is all")
+      ->capture_default_str();
+  command.add_option("--top-p", flags.top_p, "Keep the likeliest tokens of this mass")
+      ->capture_default_str();
+  command
+      .add_option("--min-p", flags.min_p,
+                  "Drop tokens less likely than this share of the likeliest")
+      ->capture_default_str();
+  command
+      .add_option("--presence-penalty", flags.presence_penalty,
+                  "Taken from the logit of tokens already written, -16 to 16")
+      ->capture_default_str();
+  command
+      .add_option("--frequency-penalty", flags.frequency_penalty,
+                  "The same for each time one was written, -16 to 16")
+      ->capture_default_str();
+  command
+      .add_option("--logit-bias", flags.logit_bias,
+                  "Add VALUE, -100 (never) to 100 (always), to the logit of the token ID; give it "
+                  "for up to 300 ids (otr tokenize shows them)")
+      ->type_name("ID=VALUE")
+      ->allow_extra_args(false);
+}
 
 Result<machine::Sampling> to_sampling(const SamplingFlags& flags) {
   machine::Sampling sampling;
@@ -59,7 +132,22 @@ Result<machine::Sampling> to_sampling(const SamplingFlags& flags) {
   sampling.min_p = static_cast<std::uint32_t>(min_p);
   sampling.presence = static_cast<std::int32_t>(presence);
   sampling.frequency = static_cast<std::int32_t>(frequency);
+  OTR_TRY_ASSIGN(sampling.logit_bias, parse_biases(flags.logit_bias));
   return sampling;
+}
+
+Result<std::vector<machine::Sampling>> of_answers(const machine::Sampling& sampling,
+                                                  std::uint32_t n) {
+  if (n > 1 && sampling.greedy()) {
+    return fail(ErrorKind::kUsage,
+                "--n " + std::to_string(n) + " with --temperature 0 would give the same answer " +
+                    std::to_string(n) + " times: give a --temperature above 0, such as 0.8");
+  }
+  std::vector<machine::Sampling> all(n, sampling);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    all[i].seed = protocol::seed_of_answer(sampling.seed, i);
+  }
+  return all;
 }
 
 }  // namespace otr::apps

@@ -39,7 +39,8 @@ std::uint32_t choose(std::span<const std::int32_t> logits, const Job& job,
 Result<std::vector<std::uint32_t>> generate(Forward& forward, const machine::Model& model,
                                             const Job& job, trace::TraceBuilder& trace,
                                             const OnToken& on_token,
-                                            const std::function<bool()>& cancelled) {
+                                            const std::function<bool()>& cancelled,
+                                            const OnLogits& on_logits) {
   KvCache cache(model.shape);
   std::vector<std::uint32_t> known(job.prompt.begin(), job.prompt.end());
   std::size_t last = 0;  // index of the newest position in its chunk
@@ -51,6 +52,7 @@ Result<std::vector<std::uint32_t>> generate(Forward& forward, const machine::Mod
   OTR_TRY(run_chunks(forward, cache, known, trace, cancelled, note_last));
   while (true) {
     OTR_TRY_ASSIGN(const auto logits, forward.logits(last));
+    if (on_logits) on_logits(logits);
     const std::uint32_t id = choose(logits, job, known);
     known.push_back(id);
     trace.append_token(id);

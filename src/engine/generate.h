@@ -24,6 +24,9 @@ struct Job {
 
 // Called with each output token as it is chosen; returns whether the answer ends with it.
 using OnToken = std::function<bool(std::uint32_t id)>;
+// Called with each row of logits before the token that is chosen from it; what it does can not
+// change the answer.
+using OnLogits = std::function<void(std::span<const std::int32_t> logits)>;
 
 // The token that follows `known` (the prompt and what was chosen so far) by the logits after it.
 std::uint32_t choose(std::span<const std::int32_t> logits, const Job& job,
@@ -35,7 +38,8 @@ std::uint32_t choose(std::span<const std::int32_t> logits, const Job& job,
 Result<std::vector<std::uint32_t>> generate(Forward& forward, const machine::Model& model,
                                             const Job& job, trace::TraceBuilder& trace,
                                             const OnToken& on_token,
-                                            const std::function<bool()>& cancelled);
+                                            const std::function<bool()>& cancelled,
+                                            const OnLogits& on_logits = {});
 
 // The same pass over tokens that are known already, as a checker runs it: prompt and claimed
 // output in chunks, choosing again at every position an output token was claimed for.

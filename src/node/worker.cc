@@ -2,7 +2,6 @@
 #include "node/worker.h"
 
 #include "base/check.h"
-#include "engine/generate.h"
 #include "protocol/finish.h"
 #include "text/utf8.h"
 #include "trace/noise.h"
@@ -21,7 +20,8 @@ Worker::Worker(const model::Artifact& artifact, const engine::PackedModel& packe
 Result<Receipt> Worker::serve(const protocol::SignedRequest& request,
                               std::span<const std::uint32_t> prompt_ids,
                               const std::function<void(std::uint32_t)>& on_token,
-                              const std::function<bool()>& cancelled) {
+                              const std::function<bool()>& cancelled,
+                              const engine::OnLogits& on_logits) {
   const machine::Model& model = artifact_.view();
   Receipt receipt{.spec_hash = machine::kSpecHash, .request = request};
   receipt.prompt_ids.assign(prompt_ids.begin(), prompt_ids.end());
@@ -42,7 +42,7 @@ Result<Receipt> Worker::serve(const protocol::SignedRequest& request,
   OTR_TRY_ASSIGN(
       receipt.output_ids,
       engine::generate(forward_, model, {prompt_ids, request.request.sampling, trace::noise_block},
-                       trace, take, cancelled));
+                       trace, take, cancelled, on_logits));
 
   // 3. The claim: this model, on this request, gives this trace.
   const trace::TraceHeader header = protocol::trace_header(

@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "crypto/secp256k1.h"
 #include "engine/forward.h"
+#include "engine/generate.h"
 #include "model/artifact.h"
 #include "protocol/receipt.h"
 #include "protocol/request.h"
@@ -22,11 +23,13 @@ class Worker {
          crypto::PrivateKey session_key, crypto::PrivateKey operator_key, unsigned threads);
 
   // Answers one request. `on_token` sees each id as it is chosen; `cancelled` is asked before every
-  // pass. An answer is signed only when it is whole: every error leaves nothing signed.
+  // pass. An answer is signed only when it is whole: every error leaves nothing signed. `on_logits`,
+  // where given, sees the rows that the tokens are chosen from; nothing of it is signed.
   Result<protocol::Receipt> serve(const protocol::SignedRequest& request,
                                   std::span<const std::uint32_t> prompt_ids,
                                   const std::function<void(std::uint32_t)>& on_token,
-                                  const std::function<bool()>& cancelled);
+                                  const std::function<bool()>& cancelled,
+                                  const engine::OnLogits& on_logits = {});
 
  private:
   const model::Artifact& artifact_;

@@ -111,6 +111,31 @@ TEST(Complete, Penalties) {
   }
 }
 
+// The ends of the bias' range, at the first and last id, alone and where penalties meet it; and a
+// bias that makes another token the best, so that a prover without it would have no answer.
+TEST(Complete, LogitBias) {
+  constexpr std::int32_t kEnd = machine::kMaxLogitBias;
+  for (const std::uint32_t inv_t : {0u, 1u, 94548u, 1u << 24}) {
+    for (const std::int32_t p : {0, 1 << 20}) {
+      const HandModel model = random_model(3, hand_shape(6, 2, 2, 4, 7, 1, 5));
+      const Sampling sampling{.inv_t = inv_t,
+                              .presence = p,
+                              .frequency = -p,
+                              .logit_bias = {{0, kEnd}, {2, 1}, {4, -kEnd}}};
+      auto honest = complete(model, {1, 1}, 12, sampling);
+      ASSERT_TRUE(honest);
+      if (inv_t == 94548) EXPECT_EQ(honest->output[0], 0u);
+      prove(*honest, inv_t == 94548 ? Proof::kAlways : Proof::kExhaustive);
+    }
+  }
+  const HandModel model = logit_model(5, {{1, 1}, {10, 30}, {5, 60}, {10, 10}, {-9, 9}});
+  for (const auto& [id, value] : {std::pair{1u, -1}, std::pair{3u, 201}, std::pair{2u, 1}}) {
+    auto honest = complete(model, {0}, 3, {.logit_bias = {{id, value}}});
+    ASSERT_TRUE(honest);
+    prove(*honest, Proof::kAlways);
+  }
+}
+
 // The window of the penalties is 4096 positions: the first outputs leave it.
 TEST(Complete, PenaltiesLeaveTheirWindow) {
   if (!exhaustive()) GTEST_SKIP() << "set OTR_EXHAUSTIVE=1: 1.2 GB, up to half a minute";

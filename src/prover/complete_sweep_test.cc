@@ -165,7 +165,7 @@ class Draw {
   }
   machine::Shape shape();
   HandModel model();
-  machine::Sampling sampling();
+  machine::Sampling sampling(std::uint32_t vocabulary);
 
  private:
   void fill(HandModel& model, const std::string& name, int weight_bits, int scale_bits);
@@ -251,13 +251,19 @@ HandModel Draw::model() {
   return model;
 }
 
-machine::Sampling Draw::sampling() {
+machine::Sampling Draw::sampling(std::uint32_t vocabulary) {
   machine::Sampling s;
   s.inv_t = static_cast<std::uint32_t>(one_of({0, 0, 1, 94548, (1 << 22) - 1, 1 << 22, 1 << 24}));
   s.min_p = static_cast<std::uint32_t>(one_of({0, 0, 1, 3000, 65536}));
   s.presence = one_of({0, 0, 1, -(1 << 20), 1 << 20});
   s.frequency = one_of({0, 0, 1, -(1 << 20), 1 << 20});
   for (auto& byte : s.seed) byte = static_cast<std::uint8_t>(random_());
+  const bool biased = one_of({0, 1}) == 1;
+  for (std::uint32_t id = 0; biased && id < vocabulary; ++id) {
+    constexpr std::int32_t kEnd = machine::kMaxLogitBias;
+    const std::int32_t value = one_of({0, 0, 1, -1, kEnd, -kEnd, 3000, -70000});
+    if (value != 0) s.logit_bias.push_back({id, value});
+  }
   return s;
 }
 
@@ -274,7 +280,7 @@ TEST(CompleteSweep, RandomModels) {
           draw.between(0, static_cast<int>(model.config.shape.vocabulary) - 1));
     }
     const auto outputs = static_cast<std::uint32_t>(draw.between(1, 6));
-    const machine::Sampling sampling = draw.sampling();
+    const machine::Sampling sampling = draw.sampling(model.config.shape.vocabulary);
     try_model(model, prompt, outputs, sampling, tally, exhaustive() && tally.answered % 500 == 0);
   }
   tally.print();

@@ -14,7 +14,11 @@ const std::vector<Play>& plays() {
   static const std::vector<Play> list = {
       {.name = "sampled",
        .artifact = {.seed = 3, .tied = false, .biases = true, .layers = 1},
-       .sampling = {.inv_t = 94548, .min_p = 3000, .presence = 70000, .frequency = -30000},
+       .sampling = {.inv_t = 94548,
+                    .min_p = 3000,
+                    .presence = 70000,
+                    .frequency = -30000,
+                    .logit_bias = {{1, 50000}, {9, -50000}}},
        .prompt = 7},
       {.name = "great inv_t", .artifact = {.seed = 5, .layers = 1}, .sampling = {.inv_t = 1 << 24}},
       {.name = "greedy", .artifact = {.seed = 1, .layers = 1}, .sampling = {}, .prompt = 12},
