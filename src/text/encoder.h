@@ -33,6 +33,9 @@ class Encoder {
 
   // The id of the token written so in the tokeniser's own files, for example "<s>".
   [[nodiscard]] virtual std::optional<std::uint32_t> find(std::string_view token) const = 0;
+
+  // The reverse; nothing for an id that has no token.
+  [[nodiscard]] virtual std::optional<std::string> name(std::uint32_t id) const = 0;
 };
 
 }  // namespace otr::text

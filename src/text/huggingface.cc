@@ -329,6 +329,15 @@ std::optional<std::uint32_t> HuggingFaceEncoder::find(std::string_view token) co
   return std::nullopt;
 }
 
+std::optional<std::string> HuggingFaceEncoder::name(std::uint32_t id) const {
+  for (const auto* tokens : {&added_, &vocabulary_}) {
+    for (const auto& [token, other] : *tokens) {
+      if (other == id) return token;
+    }
+  }
+  return std::nullopt;
+}
+
 Status HuggingFaceEncoder::append(std::string_view text, bool parse_special, std::string_view typed,
                                   std::vector<std::uint32_t>& ids) const {
   for (const Segment& raw : raw_added_[parse_special].split(text, typed)) {

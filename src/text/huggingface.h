@@ -25,6 +25,7 @@ class HuggingFaceEncoder : public Encoder {
   [[nodiscard]] Status append(std::string_view text, bool parse_special, std::string_view typed,
                               std::vector<std::uint32_t>& ids) const override;
   [[nodiscard]] std::optional<std::uint32_t> find(std::string_view token) const override;
+  [[nodiscard]] std::optional<std::string> name(std::uint32_t id) const override;
 
  private:
   using Vocabulary = std::map<std::string, std::uint32_t, std::less<>>;

@@ -75,6 +75,13 @@ Status SentencePieceEncoder::append(std::string_view text, bool parse_special,
   return {};
 }
 
+std::optional<std::string> SentencePieceEncoder::name(std::uint32_t id) const {
+  for (const auto& [piece, other] : ids_) {
+    if (other == id) return piece;
+  }
+  return std::nullopt;
+}
+
 std::optional<std::uint32_t> SentencePieceEncoder::find(std::string_view token) const {
   const auto found = ids_.find(token);
   if (found == ids_.end()) return std::nullopt;

@@ -29,6 +29,7 @@ class SentencePieceEncoder : public Encoder {
   [[nodiscard]] Status append(std::string_view text, bool parse_special, std::string_view typed,
                               std::vector<std::uint32_t>& ids) const override;
   [[nodiscard]] std::optional<std::uint32_t> find(std::string_view token) const override;
+  [[nodiscard]] std::optional<std::string> name(std::uint32_t id) const override;
 
  private:
   SentencePieceEncoder();

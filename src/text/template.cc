@@ -1,55 +1,61 @@
 #include "text/template.h"
 
+#include <algorithm>
+#include <array>
+
+#include "text/jinja_evaluator.h"
+#include "text/utf8.h"
+
 namespace otr::text {
 namespace {
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const auto begin = text.find_first_not_of(kSpace);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpace) - begin + 1);
-}
+using jinja::Value;
 
-std::unexpected<Error> unsupported(std::string_view what, std::size_t offset) {
-  return fail(ErrorKind::kBadInput,
-              "the model's chat template uses '" + std::string(what.substr(0, 60)) +
-                  "' at offset " + std::to_string(offset) +
-                  ", which is not supported yet; write the whole prompt yourself and use --raw");
-}
-
-// Where the next tag begins: `{{`, `{%` or `{#`.
-std::size_t find_tag(std::string_view source, std::size_t at) {
-  for (; at + 1 < source.size(); ++at) {
-    const char next = source[at + 1];
-    if (source[at] == '{' && (next == '{' || next == '%' || next == '#')) return at;
+Result<Value> messages_value(std::span<const ChatMessage> messages) {
+  constexpr std::array<std::string_view, 4> kRoles = {"system", "user", "assistant", "tool"};
+  std::vector<Value> list;
+  for (const ChatMessage& message : messages) {
+    if (!among(kRoles, message.role)) {
+      return fail(ErrorKind::kUsage, "the role " + quoted(message.role) +
+                                         " is not known: it must be system, user, assistant or "
+                                         "tool");
+    }
+    if (const auto offset = utf8_error(message.content)) {
+      return fail(ErrorKind::kUsage, "the text is not UTF-8 at byte " + std::to_string(*offset));
+    }
+    jinja::Map map;
+    map.set(jinja::make_text("role"), jinja::make_text(message.role));
+    map.set(jinja::make_text("content"),
+            jinja::make_text(MarkedText::from_outside(message.content)));
+    OTR_TRY_ASSIGN(Value value, jinja::make_map(std::move(map)));
+    list.push_back(std::move(value));
   }
-  return source.size();
+  return jinja::make_list(std::move(list));
 }
 
 }  // namespace
 
-Result<TemplatedText> apply_template(std::string_view source, std::string_view question) {
-  if (source.ends_with('\n')) source.remove_suffix(1);  // Jinja drops one line feed at the end
-  TemplatedText result;
-  for (std::size_t at = 0; at < source.size();) {
-    const std::size_t open = find_tag(source, at);
-    result.text += source.substr(at, open - at);
-    if (open == source.size()) break;
-    const std::size_t close = source.find("}}", open);
-    if (source[open + 1] != '{' || close == source.npos) {
-      return unsupported(source.substr(open), open);
-    }
-    const std::string_view expression = trimmed(source.substr(open + 2, close - open - 2));
-    if (expression == "bos_token" && open == 0) {
-      result.bos = true;
-    } else if (expression == "messages[0]['content']") {
-      result.text += question;
-    } else {
-      return unsupported(expression, open);
-    }
-    at = close + 2;
-  }
-  return result;
+Result<TemplatedText> apply_template(std::string_view source, std::span<const ChatMessage> messages,
+                                     const TemplateOptions& options) {
+  OTR_TRY_ASSIGN(const jinja::Template parsed, jinja::parse_template(source));
+  jinja::Globals globals;
+  OTR_TRY_ASSIGN(globals["messages"], messages_value(messages));
+  globals["add_generation_prompt"] = {options.add_generation_prompt};
+  globals["tools"] = {jinja::None{}};
+  globals["documents"] = {jinja::None{}};
+  if (options.bos_token) globals["bos_token"] = jinja::make_text(*options.bos_token);
+  if (options.eos_token) globals["eos_token"] = jinja::make_text(*options.eos_token);
+  for (const auto& [name, flag] : options.flags) globals[name] = {flag};
+  const jinja::Bounds bounds{.max_steps = options.max_steps, .max_bytes_made = options.max_bytes};
+  OTR_TRY_ASSIGN(MarkedText written, jinja::Evaluator(parsed, std::move(globals), bounds).run());
+  return TemplatedText{std::move(written.bytes), std::move(written.typed)};
+}
+
+Status check_template(std::string_view source) {
+  OTR_TRY_ASSIGN(const jinja::Template parsed, jinja::parse_template(source));
+  if (parsed.unsupported.empty()) return {};
+  const auto& first = *std::ranges::min_element(parsed.unsupported);
+  return jinja::fault(parsed.source, first.first, first.second);
 }
 
 }  // namespace otr::text

@@ -83,6 +83,11 @@ Tokenizer::~Tokenizer() = default;
 
 Result<Tokenizer> Tokenizer::parse(std::string_view source) {
   OTR_TRY_ASSIGN(const Json document, parse_canonical_json(source, "tokenizer", kTokenizerBounds));
+  if (document.is_object() && document.empty()) {
+    return fail(ErrorKind::kBadInput,
+                "this model has no tokeniser (models of random weights have none), so it cannot "
+                "read a text");
+  }
   if (document.is_object() && member(document, "kind") == "hf-tokenizer-json") {
     OTR_TRY(
         check_members(document, "tokenizer", {"add_bos", "bos_id", "document", "eos_ids", "kind"}));
@@ -138,6 +143,10 @@ std::string Tokenizer::decode(std::span<const std::uint32_t> ids) const {
 
 std::optional<std::uint32_t> Tokenizer::find(std::string_view token) const {
   return parts_->encoder->find(token);
+}
+
+std::optional<std::string> Tokenizer::name(std::uint32_t id) const {
+  return parts_->encoder->name(id);
 }
 
 bool Tokenizer::add_bos() const { return parts_->add_bos; }

@@ -72,6 +72,9 @@ class Tokenizer {
   // The id of a token as the tokeniser's own files write it, for example "<|im_end|>".
   [[nodiscard]] std::optional<std::uint32_t> find(std::string_view token) const;
 
+  // How the tokeniser's own files write the token of an id. Takes time linear in the vocabulary.
+  [[nodiscard]] std::optional<std::string> name(std::uint32_t id) const;
+
   [[nodiscard]] bool add_bos() const;
   [[nodiscard]] std::optional<std::uint32_t> bos() const;
   [[nodiscard]] const std::vector<std::uint32_t>& eos() const;  // ascending; may be empty
