@@ -23,8 +23,8 @@ class Worker {
          crypto::PrivateKey session_key, crypto::PrivateKey operator_key, unsigned threads);
 
   // Answers one request. `on_token` sees each id as it is chosen; `cancelled` is asked before every
-  // pass. An answer is signed only when it is whole: every error leaves nothing signed. `on_logits`,
-  // where given, sees the rows that the tokens are chosen from; nothing of it is signed.
+  // pass. An answer is signed only when it is whole: every error leaves nothing signed.
+  // `on_logits`, where given, sees the rows that tokens are chosen from; nothing of it is signed.
   Result<protocol::Receipt> serve(const protocol::SignedRequest& request,
                                   std::span<const std::uint32_t> prompt_ids,
                                   const std::function<void(std::uint32_t)>& on_token,
