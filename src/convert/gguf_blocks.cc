@@ -2,24 +2,21 @@
 
 #include <array>
 #include <bit>
-#include <cmath>
 
 #include "base/check.h"
 
 namespace otr::convert {
 namespace {
 
+// Without branches, so that a row of halves is vectorised: a subnormal half is a normal float times
+// 2^-112 as every other is, and infinities and what is no number keep their fraction.
 float half_at(const std::uint8_t* at) {
-  const auto half = load_le<std::uint16_t>(at);
-  const std::uint32_t sign = std::uint32_t{half & 0x8000U} << 16;
-  const std::uint32_t exponent = (half >> 10) & 31;
-  const std::uint32_t fraction = half & 0x3ffU;
-  if (exponent == 0) {  // zero or subnormal: fraction · 2^-24
-    const float value = std::ldexp(static_cast<float>(fraction), -24);
-    return sign != 0 ? -value : value;
-  }
-  const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
-  return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
+  const std::uint32_t half = load_le<std::uint16_t>(at);
+  const std::uint32_t magnitude = (half & 0x7fffU) << 13;
+  const float finite = std::bit_cast<float>(magnitude) * 0x1p112F;
+  const std::uint32_t bits =
+      magnitude >= 0x0f800000U ? magnitude | 0x7f800000U : std::bit_cast<std::uint32_t>(finite);
+  return std::bit_cast<float>(bits | (half & 0x8000U) << 16);
 }
 
 void widen_f32(const std::uint8_t* block, float* to) { std::memcpy(to, block, 4); }
@@ -33,8 +30,9 @@ void widen_bf16(const std::uint8_t* block, float* to) {
 // Q8_0: f16 d; i8 q[32]. d·q.
 void widen_q8_0(const std::uint8_t* block, float* to) {
   const float d = half_at(block);
-  for (int i = 0; i < 32; ++i)
+  for (int i = 0; i < 32; ++i) {
     to[i] = d * static_cast<float>(static_cast<std::int8_t>(block[2 + i]));
+  }
 }
 
 // The four low bits of 32 elements: the first 16 in the lower halves of the bytes, then the upper.
@@ -72,10 +70,18 @@ void widen_q5_1(const std::uint8_t* block, float* to) {
   for (int i = 0; i < 32; ++i) to[i] = d * static_cast<float>(five_bits(block + 4, i)) + m;
 }
 
+// A run of elements that share a scale: bits of element l lie in byte l, from `shift` up.
+struct Run {
+  const std::uint8_t* bytes;
+  int shift;
+
+  int at(int l, int mask) const { return bytes[l] >> shift & mask; }
+};
+
 // Two bits of 256 elements: within each half of 128, byte i % 32 holds those of four elements that
-// lie 32 apart.
-int two_bits(const std::uint8_t* bytes, int i) {
-  return bytes[i / 128 * 32 + i % 32] >> (i % 128 / 32 * 2) & 3;
+// lie 32 apart. The run of the 16 elements from 16·g on.
+Run two_bits(const std::uint8_t* bytes, int g) {
+  return {bytes + g / 8 * 32 + g % 2 * 16, g % 8 / 2 * 2};
 }
 
 // Q2_K: 16 bytes with a 4-bit scale and, above it, a 4-bit minimum for 16 elements each; 64 bytes
@@ -83,10 +89,13 @@ int two_bits(const std::uint8_t* bytes, int i) {
 void widen_q2_k(const std::uint8_t* block, float* to) {
   const float d = half_at(block + 80);
   const float dmin = half_at(block + 82);
-  for (int i = 0; i < 256; ++i) {
-    const std::uint8_t scales = block[i / 16];
-    to[i] = d * static_cast<float>(scales & 15) * static_cast<float>(two_bits(block + 16, i)) -
-            dmin * static_cast<float>(scales >> 4);
+  for (int g = 0; g < 16; ++g) {
+    const float scale = d * static_cast<float>(block[g] & 15);
+    const float minimum = dmin * static_cast<float>(block[g] >> 4);
+    const Run low = two_bits(block + 16, g);
+    for (int l = 0; l < 16; ++l) {
+      to[16 * g + l] = scale * static_cast<float>(low.at(l, 3)) - minimum;
+    }
   }
 }
 
@@ -96,13 +105,15 @@ void widen_q2_k(const std::uint8_t* block, float* to) {
 void widen_q3_k(const std::uint8_t* block, float* to) {
   const float d = half_at(block + 108);
   const std::uint8_t* packed = block + 96;
-  for (int i = 0; i < 256; ++i) {
-    const int j = i / 16;
-    const int low = j < 8 ? packed[j] & 15 : packed[j - 8] >> 4;
-    const int high = packed[8 + j % 4] >> (j / 4 * 2) & 3;
-    const int third = block[i % 32] >> (i / 32) & 1;
-    const int q = (two_bits(block + 32, i) | third << 2) - 4;
-    to[i] = d * static_cast<float>((low | high << 4) - 32) * static_cast<float>(q);
+  for (int g = 0; g < 16; ++g) {
+    const int four = g < 8 ? packed[g] & 15 : packed[g - 8] >> 4;
+    const int two = packed[8 + g % 4] >> (g / 4 * 2) & 3;
+    const float scale = d * static_cast<float>((four | two << 4) - 32);
+    const Run low = two_bits(block + 32, g);
+    const Run high = {block + g % 2 * 16, g / 2};
+    for (int l = 0; l < 16; ++l) {
+      to[16 * g + l] = scale * static_cast<float>((low.at(l, 3) | high.at(l, 1) << 2) - 4);
+    }
   }
 }
 
@@ -120,19 +131,22 @@ ScaleAndMinimum six_bits(const std::uint8_t* packed, int j) {
 }
 
 // The four low bits of 256 elements: 32 bytes hold 64 elements, the first 32 in the lower halves.
-int wide_nibble(const std::uint8_t* bytes, int i) {
-  return bytes[i / 64 * 32 + i % 32] >> (i % 64 / 32 * 4) & 15;
-}
+// The run of the 32 elements from 32·g on.
+Run wide_nibbles(const std::uint8_t* bytes, int g) { return {bytes + g / 2 * 32, g % 2 * 4}; }
 
 // Q4_K: f16 d, dmin; 12 bytes of scales and minima for 32 elements each; 128 bytes of nibbles.
 // d·scale·q - dmin·minimum.
 void widen_q4_k(const std::uint8_t* block, float* to) {
   const float d = half_at(block);
   const float dmin = half_at(block + 2);
-  for (int i = 0; i < 256; ++i) {
-    const auto [scale, minimum] = six_bits(block + 4, i / 32);
-    to[i] = d * static_cast<float>(scale) * static_cast<float>(wide_nibble(block + 16, i)) -
-            dmin * static_cast<float>(minimum);
+  for (int g = 0; g < 8; ++g) {
+    const auto [six, least] = six_bits(block + 4, g);
+    const float scale = d * static_cast<float>(six);
+    const float minimum = dmin * static_cast<float>(least);
+    const Run low = wide_nibbles(block + 16, g);
+    for (int l = 0; l < 32; ++l) {
+      to[32 * g + l] = scale * static_cast<float>(low.at(l, 15)) - minimum;
+    }
   }
 }
 
@@ -141,12 +155,16 @@ void widen_q4_k(const std::uint8_t* block, float* to) {
 void widen_q5_k(const std::uint8_t* block, float* to) {
   const float d = half_at(block);
   const float dmin = half_at(block + 2);
-  for (int i = 0; i < 256; ++i) {
-    const auto [scale, minimum] = six_bits(block + 4, i / 32);
-    const int fifth = block[16 + i % 32] >> (i / 32) & 1;
-    const int q = wide_nibble(block + 48, i) | fifth << 4;
-    to[i] =
-        d * static_cast<float>(scale) * static_cast<float>(q) - dmin * static_cast<float>(minimum);
+  for (int g = 0; g < 8; ++g) {
+    const auto [six, least] = six_bits(block + 4, g);
+    const float scale = d * static_cast<float>(six);
+    const float minimum = dmin * static_cast<float>(least);
+    const Run low = wide_nibbles(block + 48, g);
+    const Run fifth = {block + 16, g};
+    for (int l = 0; l < 32; ++l) {
+      const int q = low.at(l, 15) | fifth.at(l, 1) << 4;
+      to[32 * g + l] = scale * static_cast<float>(q) - minimum;
+    }
   }
 }
 
@@ -154,32 +172,63 @@ void widen_q5_k(const std::uint8_t* block, float* to) {
 // their lower halves); 64 bytes of two high bits; 16 signed scales; f16 d. d·scale·(q - 32).
 void widen_q6_k(const std::uint8_t* block, float* to) {
   const float d = half_at(block + 208);
-  for (int i = 0; i < 256; ++i) {
-    const int low = block[i / 128 * 64 + i % 64] >> (i % 128 / 64 * 4) & 15;
-    const int q = (low | two_bits(block + 128, i) << 4) - 32;
-    const auto scale = static_cast<std::int8_t>(block[192 + i / 16]);
-    to[i] = d * static_cast<float>(scale) * static_cast<float>(q);
+  for (int g = 0; g < 16; ++g) {
+    const float scale = d * static_cast<float>(static_cast<std::int8_t>(block[192 + g]));
+    const Run low = {block + g / 8 * 64 + g % 4 * 16, g % 8 / 4 * 4};
+    const Run high = two_bits(block + 128, g);
+    for (int l = 0; l < 16; ++l) {
+      to[16 * g + l] = scale * static_cast<float>((low.at(l, 15) | high.at(l, 3) << 4) - 32);
+    }
   }
 }
 
+// Whole blocks, one after another.
+template <void (*kWiden)(const std::uint8_t*, float*), std::size_t kBytes, std::size_t kElements>
+void widen_all(const std::uint8_t* raw, std::size_t blocks, float* to) {
+  for (std::size_t b = 0; b < blocks; ++b) kWiden(raw + b * kBytes, to + b * kElements);
+}
+
+template <std::uint32_t kElements, std::uint32_t kBytes,
+          void (*kWiden)(const std::uint8_t*, float*)>
+constexpr GgufType readable(std::uint32_t id, const char* name) {
+  return {id, name, kElements, kBytes, widen_all<kWiden, kBytes, kElements>};
+}
+
 constexpr std::array<GgufType, 35> kTypes = {{
-    {0, "F32", 1, 4, widen_f32},        {1, "F16", 1, 2, widen_f16},
-    {2, "Q4_0", 32, 18, widen_q4_0},    {3, "Q4_1", 32, 20, widen_q4_1},
-    {6, "Q5_0", 32, 22, widen_q5_0},    {7, "Q5_1", 32, 24, widen_q5_1},
-    {8, "Q8_0", 32, 34, widen_q8_0},    {9, "Q8_1", 32, 36, nullptr},
-    {10, "Q2_K", 256, 84, widen_q2_k},  {11, "Q3_K", 256, 110, widen_q3_k},
-    {12, "Q4_K", 256, 144, widen_q4_k}, {13, "Q5_K", 256, 176, widen_q5_k},
-    {14, "Q6_K", 256, 210, widen_q6_k}, {15, "Q8_K", 256, 292, nullptr},
-    {16, "IQ2_XXS", 256, 66, nullptr},  {17, "IQ2_XS", 256, 74, nullptr},
-    {18, "IQ3_XXS", 256, 98, nullptr},  {19, "IQ1_S", 256, 50, nullptr},
-    {20, "IQ4_NL", 32, 18, nullptr},    {21, "IQ3_S", 256, 110, nullptr},
-    {22, "IQ2_S", 256, 82, nullptr},    {23, "IQ4_XS", 256, 136, nullptr},
-    {24, "I8", 1, 1, nullptr},          {25, "I16", 1, 2, nullptr},
-    {26, "I32", 1, 4, nullptr},         {27, "I64", 1, 8, nullptr},
-    {28, "F64", 1, 8, nullptr},         {29, "IQ1_M", 256, 56, nullptr},
-    {30, "BF16", 1, 2, widen_bf16},     {34, "TQ1_0", 256, 54, nullptr},
-    {35, "TQ2_0", 256, 66, nullptr},    {39, "MXFP4", 32, 17, nullptr},
-    {40, "NVFP4", 64, 36, nullptr},     {41, "Q1_0", 128, 18, nullptr},
+    readable<1, 4, widen_f32>(0, "F32"),
+    readable<1, 2, widen_f16>(1, "F16"),
+    readable<32, 18, widen_q4_0>(2, "Q4_0"),
+    readable<32, 20, widen_q4_1>(3, "Q4_1"),
+    readable<32, 22, widen_q5_0>(6, "Q5_0"),
+    readable<32, 24, widen_q5_1>(7, "Q5_1"),
+    readable<32, 34, widen_q8_0>(8, "Q8_0"),
+    {9, "Q8_1", 32, 36, nullptr},
+    readable<256, 84, widen_q2_k>(10, "Q2_K"),
+    readable<256, 110, widen_q3_k>(11, "Q3_K"),
+    readable<256, 144, widen_q4_k>(12, "Q4_K"),
+    readable<256, 176, widen_q5_k>(13, "Q5_K"),
+    readable<256, 210, widen_q6_k>(14, "Q6_K"),
+    {15, "Q8_K", 256, 292, nullptr},
+    {16, "IQ2_XXS", 256, 66, nullptr},
+    {17, "IQ2_XS", 256, 74, nullptr},
+    {18, "IQ3_XXS", 256, 98, nullptr},
+    {19, "IQ1_S", 256, 50, nullptr},
+    {20, "IQ4_NL", 32, 18, nullptr},
+    {21, "IQ3_S", 256, 110, nullptr},
+    {22, "IQ2_S", 256, 82, nullptr},
+    {23, "IQ4_XS", 256, 136, nullptr},
+    {24, "I8", 1, 1, nullptr},
+    {25, "I16", 1, 2, nullptr},
+    {26, "I32", 1, 4, nullptr},
+    {27, "I64", 1, 8, nullptr},
+    {28, "F64", 1, 8, nullptr},
+    {29, "IQ1_M", 256, 56, nullptr},
+    readable<1, 2, widen_bf16>(30, "BF16"),
+    {34, "TQ1_0", 256, 54, nullptr},
+    {35, "TQ2_0", 256, 66, nullptr},
+    {39, "MXFP4", 32, 17, nullptr},
+    {40, "NVFP4", 64, 36, nullptr},
+    {41, "Q1_0", 128, 18, nullptr},
     {42, "Q2_0", 64, 18, nullptr},
 }};
 static_assert(kTypes.back().id == 42, "the table has no empty entries");
@@ -204,13 +253,7 @@ std::string readable_gguf_types() {
 void widen_blocks(const GgufType& type, ByteView raw, std::span<float> to) {
   const std::size_t blocks = to.size() / type.elements;
   OTR_CHECK(to.size() % type.elements == 0 && raw.size() == blocks * type.size_bytes);
-  if (type.id == 0 && !raw.empty()) {  // F32
-    std::memcpy(to.data(), raw.data(), raw.size());
-    return;
-  }
-  for (std::size_t b = 0; b < blocks; ++b) {
-    type.widen(raw.data() + b * type.size_bytes, to.data() + b * type.elements);
-  }
+  type.widen(raw.data(), blocks, to.data());
 }
 
 }  // namespace otr::convert

@@ -21,8 +21,8 @@ struct GgufType {
   const char* name;          // "Q4_K"
   std::uint32_t elements;    // of a block
   std::uint32_t size_bytes;  // of a block
-  // Widens one block; null for types that no row can be read from.
-  void (*widen)(const std::uint8_t* block, float* to);
+  // Widens so many blocks; null for types that no row can be read from.
+  void (*widen)(const std::uint8_t* raw, std::size_t blocks, float* to);
 };
 
 // The type with this number; null where ggml has none, or has removed it.

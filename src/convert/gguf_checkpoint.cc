@@ -108,7 +108,8 @@ Status check_types(const GgufParts& parts) {
 
 Result<GgufCheckpoint> GgufCheckpoint::make(GgufParts parts, const GgufConfig& config) {
   GgufCheckpoint out;
-  std::set<std::string> known = {"rope_freqs.weight"};
+  std::set<std::string> known;
+  if (config.architecture == "llama") known.insert("rope_freqs.weight");
   const std::string what = parts.first().path + ": ";
   OTR_TRY(check_types(parts));
   const std::vector<Expected> all = expected_tensors(config);

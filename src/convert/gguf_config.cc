@@ -261,7 +261,7 @@ class Reader {
   // Llama 3's rule comes as one divisor for each frequency.
   Status divide(Rope& rope) {
     const auto found = parts_.places.find("rope_freqs.weight");
-    if (found == parts_.places.end()) return {};
+    if (found == parts_.places.end() || out_.architecture != "llama") return {};
     const GgufTensor& tensor = *found->second.tensor;
     const std::size_t count = rope.frequency.size();
     if (tensor.dims != std::vector<std::uint64_t>{count} || tensor.type->id != 0) {
