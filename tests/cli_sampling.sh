@@ -1,7 +1,7 @@
 #!/bin/bash
 # A part of tests/cli.sh, which sources it: what a request can say of sampling beyond the usual,
-# that is bias, several answers, log-probabilities and stop strings. Ids of the model are bytes, so a
-# bias of 100 makes an answer of one letter.
+# that is bias, several answers, log-probabilities and stop strings. Ids of the model are bytes, so
+# a bias of 100 makes an answer of one letter.
 test_sampling() {
   local ask=("$otr" ask --model M --max-tokens 4) value i
   expect 0 '^xxxx$' "${ask[@]}" --logit-bias 120=100 --receipt B.json hi

@@ -219,6 +219,39 @@ TEST(Worker, CancelledSignsNothing) {
   EXPECT_EQ(verdict(*receipt), std::nullopt);
 }
 
+// Who looks at the logits sees the row each token came from, and changes nothing.
+TEST(Worker, LogitsCanBeSeenAndChangeNothing) {
+  const engine::PackedModel packed(artifact().view());
+  Worker worker(artifact(), packed, key_of(8), key_of(9), 1);
+  Ask ask;
+  ask.sampling.logit_bias = {{2, 30000}, {9, -30000}};
+  std::vector<std::uint32_t> best;
+  const auto look = [&](std::span<const std::int32_t> logits) {
+    std::vector<std::int64_t> biased(logits.begin(), logits.end());
+    for (const auto& [id, value] : ask.sampling.logit_bias) biased[id] += value;
+    best.push_back(static_cast<std::uint32_t>(std::ranges::max_element(biased) - biased.begin()));
+  };
+  const auto receipt =
+      worker.serve(request_of(ask), kPrompt, [](std::uint32_t) {}, [] { return false; }, look);
+  ASSERT_TRUE(receipt);
+  EXPECT_EQ(best, receipt->output_ids);
+  EXPECT_EQ(receipt->claim.trace_root, answer(ask).claim.trace_root);
+  EXPECT_EQ(verdict(*receipt), std::nullopt);
+}
+
+// The bias changes the answer, recomputing takes it into account, and an id that the model does not
+// have is refused.
+TEST(Worker, ABiasIsPartOfWhatIsRecomputed) {
+  Ask ask;
+  const std::uint32_t first = answer(ask).output_ids[0];
+  ask.sampling.logit_bias = {{first, -100 << 16}};
+  const Receipt biased = answer(ask);
+  EXPECT_NE(biased.output_ids[0], first);
+  EXPECT_EQ(verdict(biased), std::nullopt);
+  ask.sampling.logit_bias = {{99999, 1}};
+  EXPECT_EQ(serve(request_of(ask), kPrompt).error().code, "REQUEST_INVALID");
+}
+
 TEST(Worker, CancelledAuditIsNoVerdict) {
   const engine::PackedModel packed(artifact().view());
   const Audit result = audit(*protocol::encode_receipt(answer({})), artifact(),
