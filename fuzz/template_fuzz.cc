@@ -2,7 +2,9 @@
 // text or with an error that says why. Input: a question, a line feed, and the template.
 #include <algorithm>
 #include <cstdint>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/check.h"
 #include "text/template.h"
