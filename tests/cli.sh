@@ -5,6 +5,7 @@ set -u
 otr=$(realpath "${1:?usage: tests/cli.sh PATH-OF-OTR}")
 proof_verifier=$(realpath "$(dirname "$0")/../spec/proof_verifier.py")
 . "$(dirname "$0")/cli_sampling.sh"
+. "$(dirname "$0")/cli_import.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -109,12 +110,11 @@ test_golden_path() {
   expect_json 0 "$otr" model show M --json
   expect_json 0 "$otr" model import "$HF" -o M2 --json
   cmp -s M M2 || fail "two imports differ"
-  expect_json 0 "$otr" model import "$HF" -o A --act8 auto --act8-text "$HF/config.json" --json
+  printf 'Some text to measure the model on.\n' >text
+  expect_json 0 "$otr" model import "$HF" -o A --act8 auto --text "$HF/config.json" --json
   cmp -s M A && fail "--act8 auto chose nothing"
   expect 0 'Receipt: A.json' "$otr" ask --model A --max-tokens 4 --receipt A.json "a prompt"
   expect 0 '^VERIFIED' "$otr" verify A.json --model A --recompute
-  expect 2 'act8 auto' "$otr" model import "$HF" -o A --act8-text text
-  printf 'Some text to measure the model on.\n' >text
   expect 0 'float32' "$otr" model eval M --text text
   expect_json 0 "$otr" model eval M --text text --reference "$HF" --json
   expect 0 'Receipt: R.json' "$otr" ask --model M --max-tokens 8 --receipt R.json "a prompt"
@@ -469,8 +469,8 @@ test_proof_kill() {
 
 RANDOM=20
 make_model || exit 1
-for part in golden_path help flags prompts sampling files output home interrupt kill memory \
-  flips proofs proof_files proof_elsewhere proof_kill; do
+for part in golden_path help flags prompts sampling files output home import interrupt kill \
+  memory flips proofs proof_files proof_elsewhere proof_kill; do
   begin=$SECONDS
   "test_$part"
   echo "$part: $((SECONDS - begin)) s"

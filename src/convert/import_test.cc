@@ -383,6 +383,12 @@ TEST(Import, Stories260K) {
   const auto second = import_model(hf, folder.path() / "second");
   ASSERT_TRUE(second);
   EXPECT_EQ(first->model_root, second->model_root);
+#if defined(__x86_64__)
+  // Whoever changes how weights become integers gives every model another root, and measures first
+  // what that costs. (The logarithms of another C library may differ in their last bit.)
+  EXPECT_EQ(to_hex(first->model_root),
+            "0xa1d911a0b60d998ebb3a7991c6cbcf9f7552b1dde7b72b4c6f8305f4a976537f");
+#endif
   const model::Artifact artifact = load(folder.path() / "first");
   const auto tokenizer = text::Tokenizer::parse(artifact.tokenizer());
   ASSERT_TRUE(tokenizer);
