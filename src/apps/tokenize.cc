@@ -92,7 +92,7 @@ std::string piece_of(const text::Tokenizer& tokenizer, std::uint32_t id) {
       piece += {'\\', byte == '\n' ? 'n' : byte == '\r' ? 'r' : byte == '\t' ? 't' : '\\'};
       ++at;
     } else if (good == 0 || byte < 0x20 || byte == 0x7F) {
-      piece += "\\x" + to_hex(as_bytes(rest.substr(0, 1)));
+      piece += "\\x" + to_hex(as_bytes(rest.substr(0, 1))).substr(2);
       ++at;
     } else {
       const std::size_t size = text::first_code_point(rest).size_bytes;

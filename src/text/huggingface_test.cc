@@ -279,5 +279,37 @@ TEST(HuggingFace, LongHostileTexts) {
   EXPECT_EQ(nfc.encode(marks).value().size(), marks.size());
 }
 
+// Runs of whatever a pattern could go over again and again: a quadratic one would not end.
+TEST(HuggingFace, NoPatternIsSlow) {
+  constexpr std::size_t kLength = 1 << 17;
+  const auto split = [](std::string_view pattern) -> Json {
+    return {{"type", "Split"}, {"pattern", {{"Regex", pattern}}}, {"behavior", "Isolated"}};
+  };
+  std::vector<Json> cuts;
+  for (const auto pattern :
+       {kGpt2Pattern, kLlama3Pattern, kQwen2Pattern, kQwen35Pattern, kTekkenPattern}) {
+    cuts.push_back(Json::array({split(pattern)}));
+  }
+  cuts.push_back(Json::array());
+  for (const auto pattern : kDefaultPatterns) cuts.back().push_back(split(pattern));
+  for (const bool one : {false, true}) {
+    cuts.push_back(Json::array({{{"type", "Digits"}, {"individual_digits", one}}}));
+  }
+  for (Json cut : cuts) {
+    cut.push_back({{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", false}});
+    Json json = byte_level_json({{"a", "a"}});
+    json["pre_tokenizer"] = {{"type", "Sequence"}, {"pretokenizers", cut}};
+    const Tokenizer t = make(to_document(json));
+    for (const std::string unit : {"a", "A", "Aa", " ", "\n", " \n", "\t a", "1", "\xCC\x81", "!",
+                                   "'", "'s", "/", "\xE2\x80\x83", "\xF0\x9F\x98\x80"}) {
+      std::string text;
+      while (text.size() < kLength) text += unit;
+      const auto ids = t.encode(text);
+      ASSERT_TRUE(ids.has_value()) << unit << ": " << ids.error().message;
+      ASSERT_EQ(t.decode(*ids), text) << unit;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace otr::text

@@ -1,5 +1,6 @@
 // Real vocabularies against the ids that llama.cpp's tests expect. The files are no part of this
-// repository: they lie in ../shared/models where the developers keep them.
+// repository: they lie in ../shared/models where the developers keep them. GGUF files are compared
+// where their reader is (convert/gguf_vocabulary_test.cc).
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -60,55 +61,6 @@ void expect_ids(const Tokenizer& tokenizer, const std::vector<Case>& cases) {
   }
 }
 
-// The strings of the vocabulary and merges in a GGUF file, as a tokenizer.json.
-class Gguf {
- public:
-  explicit Gguf(std::string file) : file_(std::move(file)) {
-    at_ = 8;  // magic and version
-    number(8);
-    for (std::uint64_t left = number(8); left > 0; --left) {
-      const std::string key = string();
-      const std::uint64_t type = number(4);
-      value(key, type);
-    }
-  }
-
-  std::map<std::string, std::vector<std::string>> lists;
-
- private:
-  std::uint64_t number(std::size_t size) {
-    std::uint64_t result = 0;
-    std::memcpy(&result, file_.data() + at_, size);
-    at_ += size;
-    return result;
-  }
-  std::string string() {
-    const std::uint64_t size = number(8);
-    at_ += size;
-    return file_.substr(at_ - size, size);
-  }
-  void value(const std::string& key, std::uint64_t type) {
-    constexpr std::size_t kSizes[] = {1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8};
-    if (type == 8) {
-      string();
-    } else if (type == 9) {
-      const std::uint64_t of = number(4);
-      for (std::uint64_t left = number(8); left > 0; --left) {
-        if (of == 8) {
-          lists[key].push_back(string());
-        } else {
-          at_ += kSizes[of];
-        }
-      }
-    } else {
-      at_ += kSizes[type];
-    }
-  }
-
-  std::string file_;
-  std::size_t at_ = 0;
-};
-
 class SampleTest : public testing::Test {
  protected:
   void SetUp() override {
@@ -167,20 +119,6 @@ TEST_F(SampleTest, Llama2ByMerges) {
   }
   const std::string book = read("war-and-peace-part.txt").substr(0, 100000);
   EXPECT_EQ(by_merges.encode(book).value(), by_pieces.encode(book, {.add_special = false}).value());
-}
-
-TEST_F(SampleTest, Gpt2) {
-  Gguf gguf(read("ggml-vocab-gpt-2.gguf"));
-  Json json = byte_level_json({});
-  Json& vocab = json["model"]["vocab"] = Json::object();
-  const auto& tokens = gguf.lists["tokenizer.ggml.tokens"];
-  for (std::size_t id = 0; id < tokens.size(); ++id) vocab[tokens[id]] = id;
-  json["model"]["merges"] = gguf.lists["tokenizer.ggml.merges"];
-  const Tokenizer t = make(to_document(json));
-  EXPECT_EQ(t.vocabulary_size(), 50257u);
-  expect_ids(t, read_cases("ggml-vocab-gpt-2.gguf"));
-  const std::string book = read("war-and-peace-part.txt");
-  EXPECT_EQ(t.decode(t.encode(book).value()), book);
 }
 
 TEST_F(SampleTest, Stories260k) {
