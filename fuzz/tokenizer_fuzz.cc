@@ -1,14 +1,16 @@
 // The tokeniser documents of strangers, and texts through whatever tokeniser they make.
 //
 // Input: a document, a line feed, and a text. Or 'P', a byte n, n bytes of text and a SentencePiece
-// file. A document that is well-formed JSON but not canonical is made so and tried again, or almost
-// every mutation would end at the first check.
+// file. Or 'G', a byte n, n bytes of text and the metadata of a GGUF file: below. A document that
+// is well-formed JSON but not canonical is made so and tried again, or almost every mutation would
+// end at the first check.
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "text/document.h"
+#include "text/gguf_document.h"
 #include "text/json.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
@@ -52,6 +54,86 @@ void use_document(std::string_view document, std::string_view text) {
   }
 }
 
+// Lines of a letter for the key and a value; what the lists begin with is the byte-level alphabet
+// or the byte pieces, or no mutation would ever get as far as a vocabulary.
+otr::text::GgufTokenizer read_gguf(std::string_view input) {
+  otr::text::GgufTokenizer gguf;
+  while (!input.empty()) {
+    const std::string_view line = input.substr(0, input.find('\n'));
+    input.remove_prefix(std::min(line.size() + 1, input.size()));
+    if (line.empty()) continue;
+    const std::string value(line.substr(1));
+    const auto number = static_cast<std::uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
+    const auto add = [&](const std::string& token, std::int32_t type) {
+      gguf.tokens.push_back(token);
+      gguf.types.push_back(type);
+      gguf.score_bits.push_back(0xC0000000u + static_cast<std::uint32_t>(gguf.tokens.size()));
+    };
+    switch (line[0]) {
+      case 'm':
+        gguf.model = value;
+        break;
+      case 'p':
+        gguf.pre = value;
+        break;
+      case 'a':
+        for (unsigned byte = 0, next = 0x100; byte < 256; ++byte) {
+          const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
+          std::string symbol;
+          otr::text::append_utf8(symbol, printable ? byte : next++);
+          add(symbol, 1);
+        }
+        break;
+      case 'f':
+        for (unsigned byte = 0; byte < 256; ++byte) {
+          constexpr std::string_view kDigits = "0123456789ABCDEF";
+          add({'<', '0', 'x', kDigits[byte >> 4], kDigits[byte & 15], '>'}, 6);
+        }
+        break;
+      case 't':
+        add(value.substr(std::min<std::size_t>(1, value.size())),
+            line.size() > 1 ? line[1] - '0' : 0);
+        break;
+      case 's':
+        if (!gguf.score_bits.empty()) gguf.score_bits.back() = number;
+        break;
+      case 'r':
+        gguf.merges.push_back(value);
+        break;
+      case 'b':
+        gguf.bos_id = number;
+        break;
+      case 'e':
+        gguf.eos_id = number;
+        break;
+      case 'u':
+        gguf.unknown_id = number;
+        break;
+      case 'o':
+        gguf.eot_id = number;
+        break;
+      case 'l':
+        gguf.eog_ids.push_back(number);
+        break;
+      case 'B':
+        gguf.add_bos = number != 0;
+        break;
+      case 'E':
+        gguf.add_eos = number != 0;
+        break;
+      case 'S':
+        gguf.add_space_prefix = number != 0;
+        break;
+      case 'W':
+        gguf.remove_extra_whitespaces = number != 0;
+        break;
+      default:
+        break;
+    }
+  }
+  return gguf;
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -62,6 +144,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const std::string_view file = input.substr(2 + text.size());
     const auto document = otr::text::document_from_sentencepiece(otr::as_bytes(file));
     if (document) use_document(*document, text);
+    return 0;
+  }
+  if (input.size() >= 2 && input[0] == 'G') {
+    const std::string_view text = input.substr(2, static_cast<std::uint8_t>(input[1]));
+    const auto document = otr::text::document_from_gguf(read_gguf(input.substr(2 + text.size())));
+    require(document.has_value() || !document.error().message.empty());
+    if (!document) return 0;
+    const auto tokenizer = otr::text::Tokenizer::parse(*document);
+    require(tokenizer.has_value());
+    use(*tokenizer, text);
     return 0;
   }
   const std::size_t line = std::min(input.find('\n'), input.size());
