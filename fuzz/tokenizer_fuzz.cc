@@ -54,8 +54,43 @@ void use_document(std::string_view document, std::string_view text) {
   }
 }
 
-// Lines of a letter for the key and a value; what the lists begin with is the byte-level alphabet
-// or the byte pieces, or no mutation would ever get as far as a vocabulary.
+void add_token(otr::text::GgufTokenizer& gguf, const std::string& token, std::int32_t type) {
+  gguf.tokens.push_back(token);
+  gguf.types.push_back(type);
+  gguf.score_bits.push_back(0xC0000000u + static_cast<std::uint32_t>(gguf.tokens.size()));
+}
+
+void add_byte_alphabet(otr::text::GgufTokenizer& gguf) {
+  for (unsigned byte = 0, next = 0x100; byte < 256; ++byte) {
+    const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
+    std::string symbol;
+    otr::text::append_utf8(symbol, printable ? byte : next++);
+    add_token(gguf, symbol, 1);
+  }
+}
+
+void add_byte_pieces(otr::text::GgufTokenizer& gguf) {
+  constexpr std::string_view kDigits = "0123456789ABCDEF";
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    add_token(gguf, {'<', '0', 'x', kDigits[byte >> 4], kDigits[byte & 15], '>'}, 6);
+  }
+}
+
+void set_number(otr::text::GgufTokenizer& gguf, char key, std::uint32_t number) {
+  if (key == 'b') gguf.bos_id = number;
+  if (key == 'e') gguf.eos_id = number;
+  if (key == 'u') gguf.unknown_id = number;
+  if (key == 'o') gguf.eot_id = number;
+  if (key == 'l') gguf.eog_ids.push_back(number);
+  if (key == 'B') gguf.add_bos = number != 0;
+  if (key == 'E') gguf.add_eos = number != 0;
+  if (key == 'S') gguf.add_space_prefix = number != 0;
+  if (key == 'W') gguf.remove_extra_whitespaces = number != 0;
+  if (key == 's' && !gguf.score_bits.empty()) gguf.score_bits.back() = number;
+}
+
+// Lines of a letter for the key and a value. 'a' is the whole byte-level alphabet and 'f' all byte
+// pieces, or no mutation would ever get as far as a vocabulary; 't' a type and a token.
 otr::text::GgufTokenizer read_gguf(std::string_view input) {
   otr::text::GgufTokenizer gguf;
   while (!input.empty()) {
@@ -63,73 +98,13 @@ otr::text::GgufTokenizer read_gguf(std::string_view input) {
     input.remove_prefix(std::min(line.size() + 1, input.size()));
     if (line.empty()) continue;
     const std::string value(line.substr(1));
-    const auto number = static_cast<std::uint32_t>(std::strtoul(value.c_str(), nullptr, 10));
-    const auto add = [&](const std::string& token, std::int32_t type) {
-      gguf.tokens.push_back(token);
-      gguf.types.push_back(type);
-      gguf.score_bits.push_back(0xC0000000u + static_cast<std::uint32_t>(gguf.tokens.size()));
-    };
-    switch (line[0]) {
-      case 'm':
-        gguf.model = value;
-        break;
-      case 'p':
-        gguf.pre = value;
-        break;
-      case 'a':
-        for (unsigned byte = 0, next = 0x100; byte < 256; ++byte) {
-          const bool printable = (byte >= 0x21 && byte <= 0x7E) || (byte >= 0xA1 && byte != 0xAD);
-          std::string symbol;
-          otr::text::append_utf8(symbol, printable ? byte : next++);
-          add(symbol, 1);
-        }
-        break;
-      case 'f':
-        for (unsigned byte = 0; byte < 256; ++byte) {
-          constexpr std::string_view kDigits = "0123456789ABCDEF";
-          add({'<', '0', 'x', kDigits[byte >> 4], kDigits[byte & 15], '>'}, 6);
-        }
-        break;
-      case 't':
-        add(value.substr(std::min<std::size_t>(1, value.size())),
-            line.size() > 1 ? line[1] - '0' : 0);
-        break;
-      case 's':
-        if (!gguf.score_bits.empty()) gguf.score_bits.back() = number;
-        break;
-      case 'r':
-        gguf.merges.push_back(value);
-        break;
-      case 'b':
-        gguf.bos_id = number;
-        break;
-      case 'e':
-        gguf.eos_id = number;
-        break;
-      case 'u':
-        gguf.unknown_id = number;
-        break;
-      case 'o':
-        gguf.eot_id = number;
-        break;
-      case 'l':
-        gguf.eog_ids.push_back(number);
-        break;
-      case 'B':
-        gguf.add_bos = number != 0;
-        break;
-      case 'E':
-        gguf.add_eos = number != 0;
-        break;
-      case 'S':
-        gguf.add_space_prefix = number != 0;
-        break;
-      case 'W':
-        gguf.remove_extra_whitespaces = number != 0;
-        break;
-      default:
-        break;
-    }
+    if (line[0] == 'm') gguf.model = value;
+    if (line[0] == 'p') gguf.pre = value;
+    if (line[0] == 'r') gguf.merges.push_back(value);
+    if (line[0] == 'a') add_byte_alphabet(gguf);
+    if (line[0] == 'f') add_byte_pieces(gguf);
+    if (line[0] == 't' && !value.empty()) add_token(gguf, value.substr(1), value[0] - '0');
+    set_number(gguf, line[0], static_cast<std::uint32_t>(std::strtoul(value.c_str(), nullptr, 10)));
   }
   return gguf;
 }
