@@ -73,7 +73,10 @@ Result<model::Artifact> load_model(const std::filesystem::path& path) {
 }
 
 Progress::Progress(std::string label, bool bytes)
-    : label_(std::move(label)), bytes_(bytes), begin_ns_(env::monotonic_ns()), last_ns_(begin_ns_) {}
+    : label_(std::move(label)),
+      bytes_(bytes),
+      begin_ns_(env::monotonic_ns()),
+      last_ns_(begin_ns_) {}
 
 Progress::~Progress() {
   if (shown_) std::fputs("\r\033[K", stderr);
