@@ -47,9 +47,10 @@ Result<machine::LogitBias> parse_bias(const std::string& text) {
   machine::LogitBias bias;
   const auto id = std::from_chars(text.data(), end, bias.id);
   if (id.ec != std::errc() || id.ptr == end || *id.ptr != '=') return bad();
-  const char* const begin = id.ptr + (end - id.ptr > 1 && id.ptr[1] == '+' ? 2 : 1);
+  std::string_view digits(id.ptr + 1, end);
+  if (digits.starts_with('+') && !digits.starts_with("+-")) digits.remove_prefix(1);
   double value = 0;
-  const auto number = std::from_chars(begin, end, value);
+  const auto number = std::from_chars(digits.data(), end, value);
   if (number.ec != std::errc() || number.ptr != end) return bad();
   if (!(value >= -100 && value <= 100)) return bad();
   bias.value = static_cast<std::int32_t>(std::llround(value * 65536));

@@ -258,11 +258,12 @@ machine::Sampling Draw::sampling(std::uint32_t vocabulary) {
   s.presence = one_of({0, 0, 1, -(1 << 20), 1 << 20});
   s.frequency = one_of({0, 0, 1, -(1 << 20), 1 << 20});
   for (auto& byte : s.seed) byte = static_cast<std::uint8_t>(random_());
-  const bool biased = one_of({0, 1}) == 1;
-  for (std::uint32_t id = 0; biased && id < vocabulary; ++id) {
-    constexpr std::int32_t kEnd = machine::kMaxLogitBias;
-    const std::int32_t value = one_of({0, 0, 1, -1, kEnd, -kEnd, 3000, -70000});
-    if (value != 0) s.logit_bias.push_back({id, value});
+  // From the seed, so that the models that are drawn do not depend on it.
+  constexpr std::int32_t kEnd = machine::kMaxLogitBias;
+  constexpr std::int32_t kValues[] = {0, 0, 1, -1, kEnd, -kEnd, 3000, -70000};
+  for (std::uint32_t id = 0; s.seed[31] % 2 == 1 && id < vocabulary; ++id) {
+    const std::int32_t value = kValues[s.seed[id % 31] % 8];
+    if (value != 0 && s.logit_bias.size() < 300) s.logit_bias.push_back({id, value});
   }
   return s;
 }
