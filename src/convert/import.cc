@@ -20,17 +20,6 @@ constexpr std::int32_t kMaxQkBias = (1 << 23) - 1;  // SPEC MODEL-4
 constexpr std::int32_t kMaxOutputBias = 1 << 30;    // SPEC MODEL-4
 constexpr int kLeastResidualFracBits = 8;
 
-// round(size·eps·2^(2·frac_bits)) of SPEC OP-4 and OP-5, where size·eps stands for the mean.
-Result<std::int64_t> integer_eps(std::uint32_t size, double eps, int frac_bits) {
-  const double value = std::round(std::ldexp(size * eps, 2 * frac_bits));
-  if (value > static_cast<double>(model::kMaxEps)) {
-    return fail(ErrorKind::kBadInput,
-                "config.json: rms_norm_eps is too large for the integers of an artifact; a smaller "
-                "number of residual fraction bits may help.");
-  }
-  return static_cast<std::int64_t>(value);
-}
-
 // Writes the tensors in the order of SPEC MODEL-3, with their exponents and the report.
 class Import {
  public:
@@ -166,10 +155,7 @@ Status Import::add_embedding() {
     report_.warnings.push_back("the residual has " + std::to_string(exponent) +
                                " fraction bits, because the embedding is large.");
   }
-  OTR_TRY_ASSIGN(shape().eps, integer_eps(shape().hidden, source_.eps, shape().residual_frac_bits));
-  OTR_TRY_ASSIGN(shape().eps_qk,
-                 integer_eps(shape().head_dim, source_.eps_qk, shape().qk_frac_bits));
-  return {};
+  return set_eps(source_, shape());
 }
 
 void prepare_layer(FloatLayer& layer, const FloatConfig& source, bool equalise) {

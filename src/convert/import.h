@@ -27,8 +27,8 @@ namespace otr::convert {
 struct ImportPlan {
   std::filesystem::path path;
   Source source;
-  // The artifact's configuration. Its eps and exponents are not known before the weights are read,
-  // nor whether the embedding needs another number of residual fraction bits.
+  // The artifact's configuration. Its exponents are not known before the weights are read, nor
+  // whether the embedding needs another number of residual fraction bits, which changes eps.
   model::Config config;
   ArtifactTexts texts;
   TokenTable tokens;
@@ -41,6 +41,10 @@ struct ImportPlan {
 // The errors of open_source and open_tokenizer.
 [[nodiscard]] Result<ImportPlan> plan_import(const std::filesystem::path& path,
                                              int residual_frac_bits = 16, int qk_frac_bits = 13);
+
+// The integers eps and eps_qk (SPEC OP-4 and OP-5) for the fraction bits that `shape` has.
+// kBadInput if they would be too large.
+[[nodiscard]] Status set_eps(const FloatConfig& source, machine::Shape& shape);
 
 struct ImportOptions {
   bool equalise = true;  // off only to measure what it is worth

@@ -1,3 +1,4 @@
+#include <cmath>
 #include <string_view>
 
 #include "convert/float_model.h"
@@ -5,6 +6,17 @@
 
 namespace otr::convert {
 namespace {
+
+// round(size·eps·2^(2·frac_bits)) of SPEC OP-4 and OP-5, where size·eps stands for the mean.
+Result<std::int64_t> integer_eps(std::uint32_t size, double eps, int frac_bits) {
+  const double value = std::round(std::ldexp(size * eps, 2 * frac_bits));
+  if (value > static_cast<double>(model::kMaxEps)) {
+    return fail(ErrorKind::kBadInput,
+                "config.json: rms_norm_eps is too large for the integers of an artifact; a smaller "
+                "number of residual fraction bits may help.");
+  }
+  return static_cast<std::int64_t>(value);
+}
 
 model::Config plan_config(const FloatConfig& source, std::vector<std::uint32_t> eos_ids,
                           int residual_frac_bits, int qk_frac_bits) {
@@ -40,6 +52,12 @@ Status check_tensors(ImportPlan& plan) {
 
 }  // namespace
 
+Status set_eps(const FloatConfig& source, machine::Shape& shape) {
+  OTR_TRY_ASSIGN(shape.eps, integer_eps(shape.hidden, source.eps, shape.residual_frac_bits));
+  OTR_TRY_ASSIGN(shape.eps_qk, integer_eps(shape.head_dim, source.eps_qk, shape.qk_frac_bits));
+  return {};
+}
+
 Result<ImportPlan> plan_import(const std::filesystem::path& path, int residual_frac_bits,
                                int qk_frac_bits) {
   OTR_TRY_ASSIGN(Source source, open_source(path));
@@ -47,6 +65,7 @@ Result<ImportPlan> plan_import(const std::filesystem::path& path, int residual_f
   ImportPlan plan{.path = path, .source = std::move(source), .tokens = std::move(files.tokens)};
   plan.config =
       plan_config(plan.source.config, std::move(files.eos_ids), residual_frac_bits, qk_frac_bits);
+  OTR_TRY(set_eps(plan.source.config, plan.config.shape));
   plan.texts = {.tokenizer = std::move(files.document),
                 .chat_template = std::move(files.chat_template),
                 .token_bytes = plan.tokens.bytes.size()};
