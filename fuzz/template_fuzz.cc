@@ -7,11 +7,12 @@
 #include <vector>
 
 #include "base/check.h"
-#include "text/template.h"
+#include "chat/template.h"
 #include "text/utf8.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  using namespace otr::text;
+  using namespace otr;
+  using namespace otr::chat;
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const std::size_t line = std::min(input.find('\n'), input.size());
   const std::string question(input.substr(0, line));
@@ -28,11 +29,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto result = apply_template(source, messages, options);
   if (!result) {
     OTR_CHECK(!result.error().message.empty() && result.error().message.size() < 2000);
-    OTR_CHECK(!utf8_error(result.error().message));
+    OTR_CHECK(!text::utf8_error(result.error().message));
     return 0;
   }
   OTR_CHECK(result->text.size() == result->typed.size() &&
             result->text.size() <= options.max_bytes);
-  OTR_CHECK(!utf8_error(result->text));
+  OTR_CHECK(!text::utf8_error(result->text));
   return 0;
 }

@@ -19,7 +19,7 @@ FLOORS = {
     1: "base",
     2: "crypto machine env",
     3: "merkle attest net text",
-    4: "model trace",
+    4: "chat model trace",
     5: "protocol zk engine referee convert",
     6: "prover dispute eval",
     7: "ledger",

@@ -22,7 +22,7 @@ namespace otr::apps {
 namespace {
 
 struct AskFlags {
-  std::string model, prompt, receipt, home;
+  std::string model, prompt, system, receipt, home;
   SamplingFlags sampling;
   std::vector<std::string> stop;
   std::uint32_t max_tokens = 256;
@@ -210,7 +210,8 @@ Result<int> ask(const AskFlags& flags) {
   OTR_TRY(check_can_write_receipts(flags));
   OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
   OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(artifact.tokenizer()));
-  OTR_TRY_ASSIGN(const Prompt prompt, encode_prompt(artifact, tokenizer, flags.prompt, flags.raw));
+  OTR_TRY_ASSIGN(const Prompt prompt,
+                 encode_prompt(artifact, tokenizer, flags.prompt, flags.raw, flags.system));
   std::filesystem::path folder = flags.home;
   if (folder.empty()) {
     OTR_TRY_ASSIGN(folder, node::Home::default_folder());
@@ -279,6 +280,8 @@ void add_ask(CLI::App& app, Run& run) {
       ->add_option("prompt", flags->prompt,
                    "The question, or the text to go on with where the model has no chat template")
       ->required();
+  command->add_option("--system", flags->system, "Text of a system message before the question")
+      ->type_name("TEXT");
   command->add_option("--model", flags->model, "Model artifact (otr model import makes one)")
       ->required()
       ->type_name("FILE")

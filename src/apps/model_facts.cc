@@ -5,9 +5,9 @@
 #include <utility>
 
 #include "apps/model.h"
+#include "chat/template.h"
 #include "engine/kv_cache.h"
 #include "model/layout.h"
-#include "text/template.h"
 #include "text/tokenizer.h"
 
 namespace otr::apps {
@@ -81,7 +81,7 @@ Json describe_tokenizer(const std::string& source, const std::vector<std::uint32
 Json describe_template(const std::string& source) {
   Json json = {{"source", source}, {"supported", nullptr}, {"problem", nullptr}};
   if (source.empty()) return json;
-  const Status checked = text::check_template(source);
+  const Status checked = chat::check_template(source);
   json["supported"] = checked.has_value();
   if (!checked) json["problem"] = checked.error().message;
   return json;

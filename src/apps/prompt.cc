@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "text/template.h"
+#include "chat/template.h"
 
 namespace otr::apps {
 namespace {
@@ -14,15 +14,15 @@ std::optional<std::string> name_of(const text::Tokenizer& tokenizer,
 
 // The conversation through the template. A model may end on several tokens, and nothing says which
 // of them its template means by eos_token: that must then make no difference.
-Result<text::TemplatedText> apply(const std::string& source, const text::Tokenizer& tokenizer,
-                                  std::span<const text::ChatMessage> messages) {
-  text::TemplateOptions options{.bos_token = name_of(tokenizer, tokenizer.bos())};
+Result<chat::TemplatedText> apply(const std::string& source, const text::Tokenizer& tokenizer,
+                                  std::span<const chat::ChatMessage> messages) {
+  chat::TemplateOptions options{.bos_token = name_of(tokenizer, tokenizer.bos())};
   if (!tokenizer.eos().empty()) options.eos_token = tokenizer.name(tokenizer.eos()[0]);
-  OTR_TRY_ASSIGN(text::TemplatedText result, text::apply_template(source, messages, options));
+  OTR_TRY_ASSIGN(chat::TemplatedText result, chat::apply_template(source, messages, options));
   for (std::size_t i = 1; i < tokenizer.eos().size(); ++i) {
     options.eos_token = tokenizer.name(tokenizer.eos()[i]);
-    OTR_TRY_ASSIGN(const text::TemplatedText other,
-                   text::apply_template(source, messages, options));
+    OTR_TRY_ASSIGN(const chat::TemplatedText other,
+                   chat::apply_template(source, messages, options));
     if (other.text != result.text) {
       return fail(ErrorKind::kBadInput,
                   "the model's chat template writes eos_token, but the model ends on several "
@@ -46,7 +46,7 @@ Result<Prompt> encode_prompt(const model::Artifact& artifact, const text::Tokeni
     }
     OTR_TRY_ASSIGN(prompt.ids, tokenizer.encode(question));
   } else {
-    std::vector<text::ChatMessage> messages;
+    std::vector<chat::ChatMessage> messages;
     if (!system.empty()) messages.push_back({"system", system});
     messages.push_back({"user", question});
     auto templated = apply(artifact.chat_template(), tokenizer, messages);

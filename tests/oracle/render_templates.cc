@@ -7,18 +7,18 @@
 #include <iostream>
 #include <nlohmann/json.hpp>
 
-#include "text/template.h"
+#include "chat/template.h"
 
 namespace {
 
 using Json = nlohmann::json;
 
 Json render(const Json& one) {
-  std::vector<otr::text::ChatMessage> messages;
+  std::vector<otr::chat::ChatMessage> messages;
   for (const Json& message : one.at("messages")) {
     messages.push_back({message.at("role"), message.at("content")});
   }
-  otr::text::TemplateOptions options;
+  otr::chat::TemplateOptions options;
   for (const auto& [name, value] : one.at("options").items()) {
     if (name == "bos_token") {
       options.bos_token = value;
@@ -30,7 +30,7 @@ Json render(const Json& one) {
       options.flags[name] = value;
     }
   }
-  auto result = otr::text::apply_template(one.at("template").get<std::string>(), messages, options);
+  auto result = otr::chat::apply_template(one.at("template").get<std::string>(), messages, options);
   if (!result) return {{"error", result.error().message}};
   for (char& mark : result->typed) mark = mark == 0 ? '0' : '1';
   return {{"text", result->text}, {"typed", result->typed}};

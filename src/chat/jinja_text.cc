@@ -1,4 +1,4 @@
-#include "text/jinja_text.h"
+#include "chat/jinja_text.h"
 
 #include <utf8proc.h>
 
@@ -7,7 +7,7 @@
 
 #include "text/utf8.h"
 
-namespace otr::text {
+namespace otr::chat {
 namespace {
 
 std::size_t previous(std::string_view text, std::size_t at) {
@@ -98,7 +98,7 @@ std::string escaped_for_json(char32_t c) {
 template <class F>
 void for_each(std::string_view text, F f) {
   for (std::size_t at = 0; at < text.size();) {
-    const CodePoint c = first_code_point(text.substr(at));
+    const text::CodePoint c = text::first_code_point(text.substr(at));
     f(c.value, at, c.size_bytes);
     at += c.size_bytes;
   }
@@ -149,13 +149,13 @@ std::size_t count_characters(std::string_view text) {
 
 MarkedText strip(const MarkedText& text, Side side, std::optional<std::string_view> chars) {
   const auto goes = [&](std::string_view one) {
-    return chars ? contains(*chars, one) : is_space(first_code_point(one).value);
+    return chars ? contains(*chars, one) : is_space(text::first_code_point(one).value);
   };
   const std::string_view bytes = text.bytes;
   std::size_t begin = 0;
   std::size_t end = bytes.size();
   while (side != Side::kRight && begin < end) {
-    const std::size_t size = first_code_point(bytes.substr(begin)).size_bytes;
+    const std::size_t size = text::first_code_point(bytes.substr(begin)).size_bytes;
     if (!goes(bytes.substr(begin, size))) break;
     begin += size;
   }
@@ -289,12 +289,12 @@ Result<MarkedText> to_case(const MarkedText& text, Case to) {
                                  : utf8proc_tolower(code);
     starts = (to == Case::kTitle && !is_letter(c)) || (to == Case::kTitleFilter && ends_word(c));
     std::string one;
-    append_utf8(one, static_cast<char32_t>(changed));
+    text::append_utf8(one, static_cast<char32_t>(changed));
     result.append(one, text.typed[at]);
   });
   if (!special) return result;
   std::string letter;
-  append_utf8(letter, *special);
+  text::append_utf8(letter, *special);
   return fail(ErrorKind::kBadInput, "the upper and lower case of '" + letter +
                                         "' are not supported: they are not one letter each");
 }
@@ -331,11 +331,11 @@ MarkedText json_string(const MarkedText& text, bool ensure_ascii) {
 }
 
 std::string quoted(std::string_view text, std::size_t max_bytes) {
-  std::string shown = utf8_lossy(text.substr(0, max_bytes));
+  std::string shown = text::utf8_lossy(text.substr(0, max_bytes));
   for (char& c : shown) {
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7F) c = ' ';
   }
   return "'" + shown + (text.size() > max_bytes ? "...'" : "'");
 }
 
-}  // namespace otr::text
+}  // namespace otr::chat

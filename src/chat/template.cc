@@ -1,15 +1,14 @@
-#include "text/template.h"
+#include "chat/template.h"
 
 #include <algorithm>
 #include <array>
 
-#include "text/jinja_evaluator.h"
+#include "chat/jinja_evaluator.h"
 #include "text/utf8.h"
 
-namespace otr::text {
+namespace otr::chat {
 namespace {
 
-using jinja::Value;
 
 Result<Value> messages_value(std::span<const ChatMessage> messages) {
   constexpr std::array<std::string_view, 4> kRoles = {"system", "user", "assistant", "tool"};
@@ -20,42 +19,41 @@ Result<Value> messages_value(std::span<const ChatMessage> messages) {
                                          " is not known: it must be system, user, assistant or "
                                          "tool");
     }
-    if (const auto offset = utf8_error(message.content)) {
+    if (const auto offset = text::utf8_error(message.content)) {
       return fail(ErrorKind::kUsage, "the text is not UTF-8 at byte " + std::to_string(*offset));
     }
-    jinja::Map map;
-    map.set(jinja::make_text("role"), jinja::make_text(message.role));
-    map.set(jinja::make_text("content"),
-            jinja::make_text(MarkedText::from_outside(message.content)));
-    OTR_TRY_ASSIGN(Value value, jinja::make_map(std::move(map)));
+    Map map;
+    map.set(make_text("role"), make_text(message.role));
+    map.set(make_text("content"), make_text(MarkedText::from_outside(message.content)));
+    OTR_TRY_ASSIGN(Value value, make_map(std::move(map)));
     list.push_back(std::move(value));
   }
-  return jinja::make_list(std::move(list));
+  return make_list(std::move(list));
 }
 
 }  // namespace
 
 Result<TemplatedText> apply_template(std::string_view source, std::span<const ChatMessage> messages,
                                      const TemplateOptions& options) {
-  OTR_TRY_ASSIGN(const jinja::Template parsed, jinja::parse_template(source));
-  jinja::Globals globals;
+  OTR_TRY_ASSIGN(const Template parsed, parse_template(source));
+  Globals globals;
   OTR_TRY_ASSIGN(globals["messages"], messages_value(messages));
   globals["add_generation_prompt"] = {options.add_generation_prompt};
-  globals["tools"] = {jinja::None{}};
-  globals["documents"] = {jinja::None{}};
-  if (options.bos_token) globals["bos_token"] = jinja::make_text(*options.bos_token);
-  if (options.eos_token) globals["eos_token"] = jinja::make_text(*options.eos_token);
+  globals["tools"] = {None{}};
+  globals["documents"] = {None{}};
+  if (options.bos_token) globals["bos_token"] = make_text(*options.bos_token);
+  if (options.eos_token) globals["eos_token"] = make_text(*options.eos_token);
   for (const auto& [name, flag] : options.flags) globals[name] = {flag};
-  const jinja::Bounds bounds{.max_steps = options.max_steps, .max_bytes_made = options.max_bytes};
-  OTR_TRY_ASSIGN(MarkedText written, jinja::Evaluator(parsed, std::move(globals), bounds).run());
+  const Bounds bounds{.max_steps = options.max_steps, .max_bytes_made = options.max_bytes};
+  OTR_TRY_ASSIGN(MarkedText written, Evaluator(parsed, std::move(globals), bounds).run());
   return TemplatedText{std::move(written.bytes), std::move(written.typed)};
 }
 
 Status check_template(std::string_view source) {
-  OTR_TRY_ASSIGN(const jinja::Template parsed, jinja::parse_template(source));
+  OTR_TRY_ASSIGN(const Template parsed, parse_template(source));
   if (parsed.unsupported.empty()) return {};
   const auto& first = *std::ranges::min_element(parsed.unsupported);
-  return jinja::fault(parsed.source, first.first, first.second);
+  return fault(parsed.source, first.first, first.second);
 }
 
-}  // namespace otr::text
+}  // namespace otr::chat

@@ -1,11 +1,11 @@
-#include "text/jinja_parser.h"
+#include "chat/jinja_parser.h"
 
 #include <algorithm>
 #include <array>
 
 #include "text/utf8.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 class StatementParser {
@@ -218,7 +218,7 @@ Result<Template> parse_template(std::string_view source) {
                                           std::to_string(source.size()) +
                                           " bytes; at most 1 MiB is supported");
   }
-  if (const auto offset = utf8_error(source)) {
+  if (const auto offset = text::utf8_error(source)) {
     return fail(ErrorKind::kBadInput,
                 "the model's chat template is not UTF-8 at byte " + std::to_string(*offset));
   }
@@ -228,4 +228,4 @@ Result<Template> parse_template(std::string_view source) {
   return result;
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

@@ -2,8 +2,8 @@
 // Python's str on them. Marks travel with their bytes through every operation.
 //
 // Positions and lengths in the interface are bytes; whatever Python counts in characters says so.
-#ifndef OTR_TEXT_JINJA_TEXT_H_
-#define OTR_TEXT_JINJA_TEXT_H_
+#ifndef OTR_CHAT_JINJA_TEXT_H_
+#define OTR_CHAT_JINJA_TEXT_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 #include "base/result.h"
 
-namespace otr::text {
+namespace otr::chat {
 
 // UTF-8 and one mark per byte: 1 where it was typed, 0 where the template wrote it.
 struct MarkedText {
@@ -80,6 +80,6 @@ enum class Case {
 // For an error: printable, in quotes, cut where it is long.
 [[nodiscard]] std::string quoted(std::string_view text, std::size_t max_bytes = 60);
 
-}  // namespace otr::text
+}  // namespace otr::chat
 
-#endif  // OTR_TEXT_JINJA_TEXT_H_
+#endif  // OTR_CHAT_JINJA_TEXT_H_

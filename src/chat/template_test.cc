@@ -1,6 +1,6 @@
 // Templates: those of the known families, the language piece by piece as Python's Jinja runs it,
 // refusals by name and place, marks of what was typed, and what a hostile template may cost.
-#include "text/template.h"
+#include "chat/template.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-namespace otr::text {
+namespace otr::chat {
 namespace {
 
 using testing::HasSubstr;
@@ -346,4 +346,4 @@ TEST(Template, EveryPrefixEnds) {
 }
 
 }  // namespace
-}  // namespace otr::text
+}  // namespace otr::chat

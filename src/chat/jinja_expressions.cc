@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <array>
 
-#include "text/jinja_parser.h"
+#include "chat/jinja_parser.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 std::string described(const Token& token) {
@@ -487,4 +487,4 @@ Result<ExpressionPtr> ExpressionParser::target_item(bool with_namespace) {
   return finished(std::move(attribute));
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

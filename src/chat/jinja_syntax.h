@@ -2,8 +2,8 @@
 //
 // The language is that of Python's jinja2 as the transformers library sets it up: trim_blocks and
 // lstrip_blocks on, `break` and `continue`, and {% generation %} blocks, which change nothing.
-#ifndef OTR_TEXT_JINJA_SYNTAX_H_
-#define OTR_TEXT_JINJA_SYNTAX_H_
+#ifndef OTR_CHAT_JINJA_SYNTAX_H_
+#define OTR_CHAT_JINJA_SYNTAX_H_
 
 #include <cstdint>
 #include <memory>
@@ -13,9 +13,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "text/jinja_value.h"
+#include "chat/jinja_value.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 
 inline constexpr std::size_t kMaxSourceBytes = std::size_t{1} << 20;
 inline constexpr std::size_t kMaxTokens = std::size_t{1} << 17;
@@ -134,6 +134,6 @@ struct Template {
 [[nodiscard]] bool known_test(std::string_view name);
 [[nodiscard]] bool known_method(std::string_view name);
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat
 
-#endif  // OTR_TEXT_JINJA_SYNTAX_H_
+#endif  // OTR_CHAT_JINJA_SYNTAX_H_

@@ -6,8 +6,8 @@
 // (SPEC MODEL-6), and another reading of it would ask another model. Evaluation is bounded in
 // steps, memory, depth and output, and depends on nothing but its arguments: there is no clock, so
 // `strftime_now` is not defined. Nor are there floating point numbers.
-#ifndef OTR_TEXT_TEMPLATE_H_
-#define OTR_TEXT_TEMPLATE_H_
+#ifndef OTR_CHAT_TEMPLATE_H_
+#define OTR_CHAT_TEMPLATE_H_
 
 #include <cstdint>
 #include <map>
@@ -18,7 +18,7 @@
 
 #include "base/result.h"
 
-namespace otr::text {
+namespace otr::chat {
 
 struct ChatMessage {
   std::string role;     // system, user, assistant or tool
@@ -55,6 +55,6 @@ struct TemplatedText {
 // still serve conversations that do not come there.
 [[nodiscard]] Status check_template(std::string_view source);
 
-}  // namespace otr::text
+}  // namespace otr::chat
 
-#endif  // OTR_TEXT_TEMPLATE_H_
+#endif  // OTR_CHAT_TEMPLATE_H_

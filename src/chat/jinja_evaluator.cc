@@ -1,9 +1,9 @@
-#include "text/jinja_evaluator.h"
+#include "chat/jinja_evaluator.h"
 
 #include <algorithm>
 #include <utility>
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 std::unexpected<Error> error(std::string message) {
@@ -79,7 +79,7 @@ Result<Value> Evaluator::map(Map map) {
 
 Result<MarkedText> Evaluator::to_text(const Value& value) {
   OTR_TRY(charge(weight_of(value) / 32));
-  return jinja::to_text(value);
+  return chat::to_text(value);
 }
 
 std::unexpected<Error> Evaluator::located(Error found, std::uint32_t at) {
@@ -277,4 +277,4 @@ Result<std::shared_ptr<const List>> Evaluator::iterate(const Value& value) {
   return *made.get<std::shared_ptr<const List>>();
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

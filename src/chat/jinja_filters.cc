@@ -3,9 +3,9 @@
 #include <array>
 #include <charconv>
 
-#include "text/jinja_evaluator.h"
+#include "chat/jinja_evaluator.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 using Bound = std::vector<std::optional<Value>>;
@@ -221,4 +221,4 @@ Result<Value> Evaluator::filter(std::string_view name, const Value& value,
   return error("the filter " + quoted(name) + " is not supported");
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

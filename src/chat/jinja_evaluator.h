@@ -2,8 +2,8 @@
 //
 // Filters, tests, methods and functions are in files of their own; they fail with a message, and
 // the evaluation adds the place in the template.
-#ifndef OTR_TEXT_JINJA_EVALUATOR_H_
-#define OTR_TEXT_JINJA_EVALUATOR_H_
+#ifndef OTR_CHAT_JINJA_EVALUATOR_H_
+#define OTR_CHAT_JINJA_EVALUATOR_H_
 
 #include <deque>
 #include <initializer_list>
@@ -13,9 +13,9 @@
 #include <string>
 #include <vector>
 
-#include "text/jinja_syntax.h"
+#include "chat/jinja_syntax.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 
 // What one evaluation may use. Templates of known models need a few thousand steps.
 struct Bounds {
@@ -146,6 +146,6 @@ class Evaluator {
 [[nodiscard]] Result<std::int64_t> integer_or(const std::optional<Value>& value,
                                               std::int64_t otherwise, std::string_view what);
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat
 
-#endif  // OTR_TEXT_JINJA_EVALUATOR_H_
+#endif  // OTR_CHAT_JINJA_EVALUATOR_H_

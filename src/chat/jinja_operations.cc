@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <array>
 
-#include "text/jinja_evaluator.h"
+#include "chat/jinja_evaluator.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 std::unexpected<Error> error(std::string message) {
@@ -356,12 +356,12 @@ Result<bool> Evaluator::compares(const std::string& op, const Value& a, const Va
 
 Result<bool> Evaluator::equal(const Value& a, const Value& b) {
   OTR_TRY(charge(std::min(weight_of(a), weight_of(b)) / 32));
-  return jinja::equal(a, b);
+  return chat::equal(a, b);
 }
 
 Result<int> Evaluator::compare(const Value& a, const Value& b) {
   OTR_TRY(charge(std::min(weight_of(a), weight_of(b)) / 32));
-  return jinja::compare(a, b);
+  return chat::compare(a, b);
 }
 
 Result<bool> Evaluator::contains(const Value& container, const Value& value) {
@@ -388,4 +388,4 @@ Result<bool> Evaluator::contains(const Value& container, const Value& value) {
   return false;
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <array>
 
-#include "text/jinja_evaluator.h"
+#include "chat/jinja_evaluator.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 using Bound = std::vector<std::optional<Value>>;
@@ -287,4 +287,4 @@ Result<std::optional<Value>> Evaluator::sequence_filter(std::string_view name, c
   return std::optional<Value>(std::move(made));
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

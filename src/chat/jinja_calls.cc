@@ -1,9 +1,9 @@
 // Functions and macros.
 #include <algorithm>
 
-#include "text/jinja_evaluator.h"
+#include "chat/jinja_evaluator.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 std::unexpected<Error> error(std::string message, ErrorKind kind = ErrorKind::kBadInput) {
@@ -181,4 +181,4 @@ Result<Value> Evaluator::apply_filters(const Expression& node, const Value& valu
   return filter(node.name, input, given);
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

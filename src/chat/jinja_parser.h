@@ -1,13 +1,13 @@
 // Reads expressions from tokens, by the precedences of Jinja. jinja_parser.cc reads the statements.
-#ifndef OTR_TEXT_JINJA_PARSER_H_
-#define OTR_TEXT_JINJA_PARSER_H_
+#ifndef OTR_CHAT_JINJA_PARSER_H_
+#define OTR_CHAT_JINJA_PARSER_H_
 
 #include <initializer_list>
 #include <string_view>
 
-#include "text/jinja_syntax.h"
+#include "chat/jinja_syntax.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 
 class ExpressionParser {
  public:
@@ -81,6 +81,6 @@ class ExpressionParser {
   std::uint32_t nesting_ = 0;
 };
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat
 
-#endif  // OTR_TEXT_JINJA_PARSER_H_
+#endif  // OTR_CHAT_JINJA_PARSER_H_

@@ -1,8 +1,8 @@
-#include "text/jinja_value.h"
+#include "chat/jinja_value.h"
 
 #include <algorithm>
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 std::unexpected<Error> type_error(std::string message) {
@@ -329,4 +329,4 @@ Result<MarkedText> to_json(const Value& value, const JsonStyle& style) {
   return json_of(value, style, 0);
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

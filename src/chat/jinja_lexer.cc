@@ -5,10 +5,10 @@
 #include <array>
 #include <charconv>
 
-#include "text/jinja_syntax.h"
+#include "chat/jinja_syntax.h"
 #include "text/utf8.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 bool is_name_start(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
@@ -50,7 +50,7 @@ class Lexer {
 
   [[nodiscard]] std::size_t space_end(std::size_t at) const {
     while (at < source_.size()) {
-      const CodePoint c = first_code_point(source_.substr(at));
+      const text::CodePoint c = text::first_code_point(source_.substr(at));
       if (!is_space(c.value)) break;
       at += c.size_bytes;
     }
@@ -282,7 +282,7 @@ class Lexer {
     if (size < at_least || value > 0x10FFFF || (value >= 0xD800 && value < 0xE000)) {
       return fault(source_, begin, "an escape in a text is no character");
     }
-    append_utf8(to, value);
+    text::append_utf8(to, value);
     at_ += size;
     return {};
   }
@@ -294,7 +294,7 @@ class Lexer {
     const std::string_view rest = source_.substr(at_);
     const auto* two = std::ranges::find_if(kTwo, [&](auto o) { return rest.starts_with(o); });
     if (two == kTwo.end() && kOne.find(rest[0]) == kOne.npos) {
-      const std::size_t size = first_code_point(rest).size_bytes;
+      const std::size_t size = text::first_code_point(rest).size_bytes;
       return fault(source_, at_, "unexpected character " + quoted(rest.substr(0, size)));
     }
     at_ += two == kTwo.end() ? 1 : 2;
@@ -340,4 +340,4 @@ std::unexpected<Error> fault(std::string_view source, std::size_t at, std::strin
 
 Result<std::vector<Token>> tokenize(std::string_view source) { return Lexer(source).run(); }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <array>
 
-#include "text/jinja_evaluator.h"
+#include "chat/jinja_evaluator.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 std::unexpected<Error> error(std::string message) {
@@ -104,4 +104,4 @@ Result<bool> Evaluator::test(std::string_view name, const Value& value,
   return (*rest.integer() == 0) != (name == "odd");
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat

@@ -4,8 +4,8 @@
 // Values nest at most kMaxValueDepth deep, so that following them never exhausts the stack, and
 // weigh at most kMaxValueWeight, counting what is shared as often as it is met, so that printing
 // and comparing them ends.
-#ifndef OTR_TEXT_JINJA_VALUE_H_
-#define OTR_TEXT_JINJA_VALUE_H_
+#ifndef OTR_CHAT_JINJA_VALUE_H_
+#define OTR_CHAT_JINJA_VALUE_H_
 
 #include <cstdint>
 #include <map>
@@ -16,9 +16,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "text/jinja_text.h"
+#include "chat/jinja_text.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 
 inline constexpr std::uint32_t kMaxValueDepth = 64;
 inline constexpr std::uint64_t kMaxValueWeight = std::uint64_t{1} << 27;
@@ -143,6 +143,6 @@ struct JsonStyle {
 // As json.dumps writes it. An error for what JSON cannot say.
 [[nodiscard]] Result<MarkedText> to_json(const Value& value, const JsonStyle& style);
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat
 
-#endif  // OTR_TEXT_JINJA_VALUE_H_
+#endif  // OTR_CHAT_JINJA_VALUE_H_

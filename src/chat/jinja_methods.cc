@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <array>
 
-#include "text/jinja_evaluator.h"
+#include "chat/jinja_evaluator.h"
 
-namespace otr::text::jinja {
+namespace otr::chat {
 namespace {
 
 using Bound = std::vector<std::optional<Value>>;
@@ -256,4 +256,4 @@ Result<Value> call_method(Evaluator& e, const Method& method, const Arguments& g
                " is not supported");
 }
 
-}  // namespace otr::text::jinja
+}  // namespace otr::chat
