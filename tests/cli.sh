@@ -6,6 +6,7 @@ otr=$(realpath "${1:?usage: tests/cli.sh PATH-OF-OTR}")
 proof_verifier=$(realpath "$(dirname "$0")/../spec/proof_verifier.py")
 . "$(dirname "$0")/cli_sampling.sh"
 . "$(dirname "$0")/cli_import.sh"
+. "$(dirname "$0")/cli_tokenize.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -469,8 +470,8 @@ test_proof_kill() {
 
 RANDOM=20
 make_model || exit 1
-for part in golden_path help flags prompts sampling files output home import interrupt kill \
-  memory flips proofs proof_files proof_elsewhere proof_kill; do
+for part in golden_path help flags prompts sampling files output home import tokenize interrupt \
+  kill memory flips proofs proof_files proof_elsewhere proof_kill; do
   begin=$SECONDS
   "test_$part"
   echo "$part: $((SECONDS - begin)) s"

@@ -282,7 +282,7 @@ void add_ask(CLI::App& app, Run& run) {
       ->required();
   command->add_option("--system", flags->system, "Text of a system message before the question")
       ->type_name("TEXT");
-  command->add_option("--model", flags->model, "Model artifact (otr model import makes one)")
+  command->add_option("-m,--model", flags->model, "Model artifact (otr model import makes one)")
       ->required()
       ->type_name("FILE")
       ->envname("OTR_MODEL");

@@ -82,7 +82,7 @@ void add_kind(CLI::App& parent, Run& run, const Kind& kind) {
   auto flags = std::make_shared<BenchFlags>();
   flags->options = {.tokens = kind.tokens, .repetitions = 5};
   CLI::App* command = parent.add_subcommand(kind.name, kind.what);
-  command->add_option("--model", flags->model, "Model artifact (otr model random makes one)")
+  command->add_option("-m,--model", flags->model, "Model artifact (otr model random makes one)")
       ->required()
       ->type_name("FILE")
       ->envname("OTR_MODEL");

@@ -88,7 +88,7 @@ void add_prove(CLI::App& app, Run& run) {
   command->add_option("receipt", flags->receipt, "Receipt that otr ask --receipt wrote")
       ->required()
       ->type_name("FILE");
-  command->add_option("--model", flags->model, "The model that answered")
+  command->add_option("-m,--model", flags->model, "The model that answered")
       ->required()
       ->type_name("FILE")
       ->envname("OTR_MODEL");

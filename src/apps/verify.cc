@@ -110,7 +110,7 @@ void add_verify(CLI::App& app, Run& run) {
   command->add_option("receipt", flags->receipt, "What otr ask --receipt or otr prove wrote")
       ->required()
       ->type_name("FILE");
-  command->add_option("--model", flags->model, "The model it should be about")
+  command->add_option("-m,--model", flags->model, "The model it should be about")
       ->required()
       ->type_name("FILE")
       ->envname("OTR_MODEL");
