@@ -57,7 +57,7 @@ test_random_model() {
   cmp -s M M2 && fail "another seed gave the same bytes"
   expect 0 'model_root' "$otr" model random --shape tiny --act8 --context 64 -o M8
   expect 0 'context +64 tokens' "$otr" model show M8
-  expect 2 'tokenizer' "$otr" ask --model M --home home x
+  expect 2 'no tokeniser' "$otr" ask --model M --home home x
   expect 2 'shape' "$otr" model random --shape huge -o X
   expect 2 'shape' "$otr" model random -o X
   expect 2 'context' "$otr" model random --shape tiny --context 0 -o X

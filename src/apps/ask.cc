@@ -202,6 +202,7 @@ std::string summary_of(const AskFlags& flags, const Answered& answered, const ma
 Status check_can_write_receipts(const AskFlags& flags) {
   for (std::size_t i = 0; i < flags.n && !flags.receipt.empty(); ++i) {
     OTR_TRY(check_can_write("--receipt", flags.receipt_file(i)));
+    OTR_TRY(check_is_other("--receipt", flags.receipt_file(i), flags.model));
   }
   return {};
 }

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <thread>
 
+#include "convert/source_kind.h"
 #include "env/clock.h"
 #include "env/file.h"
 
@@ -68,7 +69,13 @@ Result<model::Artifact> load_model(const std::filesystem::path& path) {
                    progress.update("", done, total);
                  }));
   auto artifact = model::parse_artifact(std::move(bytes));
-  if (!artifact) artifact.error().message = path.string() + ": " + artifact.error().message;
+  if (!artifact) {
+    std::string& message = artifact.error().message;
+    message = path.string() + ": " + message;
+    // A file of another kind has a better reason than the first rule it breaks.
+    const auto kind = convert::source_kind(path);
+    if (!kind && !kind.error().message.contains("artifact")) message += " " + kind.error().message;
+  }
   return artifact;
 }
 
@@ -111,6 +118,14 @@ void Progress::begin_stage(std::string_view stage, std::uint64_t done, std::uint
 engine::PackedModel pack(model::Artifact& artifact, unsigned threads) {
   return engine::PackedModel(artifact.view(), engine::best_kernel(), threads,
                              [&](auto weights) { artifact.give_back(weights); });
+}
+
+Status check_is_other(const std::string& flag, const std::filesystem::path& output,
+                      const std::filesystem::path& input) {
+  std::error_code error;
+  if (!std::filesystem::equivalent(output, input, error)) return {};
+  return fail(ErrorKind::kUsage, flag + " " + output.string() + " is what is read, " +
+                                     input.string() + ": name another file to write");
 }
 
 Status check_can_write(const std::string& flag, const std::filesystem::path& path) {

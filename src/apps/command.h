@@ -68,6 +68,10 @@ Result<Hash> parse_beacon(const std::string& text);
 // in the error.
 Status check_can_write(const std::string& flag, const std::filesystem::path& path);
 
+// That an output is not one of the command's inputs, which it would replace.
+Status check_is_other(const std::string& flag, const std::filesystem::path& output,
+                      const std::filesystem::path& input);
+
 // Threads when none are asked for: all the machine has.
 unsigned default_threads();
 

@@ -1,6 +1,7 @@
 // otr: one program, many commands (docs: README; each command has --help).
 #include <signal.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <system_error>
@@ -16,6 +17,11 @@ namespace {
 constexpr const char* kFooter =
     R"(Exit codes: 0 verified or done; 1 a check failed; 2 usage, file or configuration;
 3 inconclusive, not recomputed or stopped; 70 a bug in otr.)";
+
+bool has_command(const CLI::App& app, const std::string& name) {
+  const auto all = app.get_subcommands([](const CLI::App*) { return true; });
+  return std::ranges::any_of(all, [&](const CLI::App* one) { return one->get_name() == name; });
+}
 
 int run_command(int argc, char** argv) {
   CLI::App app(
@@ -33,6 +39,16 @@ int run_command(int argc, char** argv) {
   otr::apps::add_tokenize(app, run);
   otr::apps::add_detokenize(app, run);
   otr::apps::add_bench(app, run);
+  if (argc > 1 && argv[1][0] != '-' && !has_command(app, argv[1])) {
+    const std::string name = argv[1];
+    const bool of_model = has_command(*app.get_subcommand("model"), name);
+    std::fprintf(stderr, "otr: there is no command '%s'%s; otr --help lists them\n", name.c_str(),
+                 of_model                          ? (": it is otr model " + name).c_str()
+                 : name == "run" || name == "chat" ? ": a question is otr ask"
+                 : name == "convert"               ? ": it is otr model import"
+                                                   : "");
+    return otr::apps::kUsage;
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -48,6 +64,7 @@ int main(int argc, char** argv) {
   // A reader that goes away (otr ask ... | head) is a failed write, and no reason to lose a
   // receipt.
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // a limit on file sizes is a failed write too
   try {
     return run_command(argc, argv);
   } catch (const std::bad_alloc&) {

@@ -13,6 +13,7 @@
 #include "env/signal.h"
 #include "eval/act_bits.h"
 #include "eval/fidelity.h"
+#include "text/utf8.h"
 
 namespace otr::apps {
 namespace {
@@ -35,10 +36,37 @@ struct Act8 {
   double seconds = 0;
 };
 
+// An import may be repeated, but nothing else than an artifact is replaced by one.
+Status check_replaces_artifact(const std::string& out) {
+  std::error_code error;
+  if (!fs::exists(out, error) || fs::file_size(out, error) == 0) return {};
+  constexpr std::string_view kBegin = R"({"__metadata__":{"otr.config":)";
+  Bytes head(8 + kBegin.size());
+  const auto file = env::InputFile::open(out);
+  if (file && file->size_bytes() >= head.size() && file->read_at(0, head) &&
+      as_text(head).substr(8) == kBegin) {
+    return {};
+  }
+  return fail(ErrorKind::kUsage,
+              "--out " + out + " is there and is no artifact: name another file, or remove it");
+}
+
+Result<Bytes> read_text(const std::string& path) {
+  OTR_TRY_ASSIGN(Bytes text, env::read_file(path, kMaxTextBytes));
+  if (text.empty())
+    return fail(ErrorKind::kUsage, "--text " + path + " is empty: nothing to predict");
+  if (const auto offset = text::utf8_error(as_text(text))) {
+    return fail(ErrorKind::kUsage,
+                "--text " + path + " is not UTF-8 at byte " + std::to_string(*offset));
+  }
+  return text;
+}
+
 // Without --out: the source's name in the current folder, where nothing must be replaced.
 Result<std::string> output_of(const ImportFlags& flags) {
   if (!flags.out.empty()) {
     OTR_TRY(check_can_write("--out", flags.out));
+    OTR_TRY(check_replaces_artifact(flags.out));
     return flags.out;
   }
   std::error_code error;
@@ -178,7 +206,7 @@ Result<int> import_model(const ImportFlags& flags) {
   const std::int64_t begin_ns = env::monotonic_ns();
   std::optional<Bytes> text;
   if (!flags.text.empty()) {
-    OTR_TRY_ASSIGN(text, env::read_file(flags.text, kMaxTextBytes));
+    OTR_TRY_ASSIGN(text, read_text(flags.text));
   }
   // A dry run writes nothing, so it may be of what cannot be written.
   std::string out = flags.out;
@@ -203,7 +231,12 @@ Result<int> import_model(const ImportFlags& flags) {
     const std::string before = plan_text(plan, description) + line_text("to", out) + "\n";
     OTR_TRY(env::write_all(STDERR_FILENO, as_bytes(before), "standard error"));
   }
-  OTR_TRY_ASSIGN(const Outcome outcome, run_import(flags, plan, out, text));
+  OTR_TRY_ASSIGN(Outcome outcome, run_import(flags, plan, out, text));
+  if (description["template"]["supported"] == false) {
+    outcome.report.warnings.push_back("the chat template is not supported: " +
+                                      description["template"]["problem"].get<std::string>() +
+                                      "; ask with --raw");
+  }
   const double seconds = static_cast<double>(env::monotonic_ns() - begin_ns) / 1e9;
   if (flags.json) {
     const Json json = outcome_json(outcome, out);

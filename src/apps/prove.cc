@@ -31,6 +31,8 @@ Result<node::ProveOptions> options_of(const ProveFlags& flags) {
     options.memory_bytes = static_cast<std::uint64_t>(flags.memory_gb * 1e9);
   }
   OTR_TRY(check_can_write("--output", flags.output));
+  OTR_TRY(check_is_other("--output", flags.output, flags.receipt));
+  OTR_TRY(check_is_other("--output", flags.output, flags.model));
   return options;
 }
 

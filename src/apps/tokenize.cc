@@ -1,5 +1,6 @@
 // otr tokenize and otr detokenize: what a model's tokeniser makes of a text, and back.
 #include <array>
+#include <charconv>
 #include <cstdio>
 #include <optional>
 #include <vector>
@@ -72,6 +73,24 @@ Result<std::string> read_input(const TokenizeFlags& flags) {
   const std::string path = flags.file.empty() ? "/dev/stdin" : flags.file;
   OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(path, text::kTokenizerBounds.max_bytes));
   return std::string(as_text(bytes));
+}
+
+// Decimal ids between spaces, commas and brackets, as tokenize prints its lists.
+Result<std::vector<std::uint32_t>> read_ids(const TokenizeFlags& flags) {
+  OTR_TRY_ASSIGN(const std::string input, read_input(flags));
+  std::vector<std::uint32_t> ids;
+  constexpr std::string_view kBetween = " \t\r\n,[]";
+  for (std::size_t at = input.find_first_not_of(kBetween); at != input.npos;) {
+    const std::size_t end = std::min(input.find_first_of(kBetween, at), input.size());
+    std::uint32_t id = 0;
+    const auto [stop, error] = std::from_chars(input.data() + at, input.data() + end, id);
+    if (error != std::errc() || stop != input.data() + end) {
+      return fail(ErrorKind::kUsage, "the input is no list of ids at byte " + std::to_string(at));
+    }
+    ids.push_back(id);
+    at = input.find_first_not_of(kBetween, end);
+  }
+  return ids;
 }
 
 text::EncodeOptions options(const TokenizeFlags& flags) {
@@ -192,7 +211,11 @@ Result<int> detokenize(const TokenizeFlags& flags) {
       return Json(std::move(text));
     });
   }
-  OTR_TRY_ASSIGN(const std::string text, decode(tokenizer, flags.ids, flags.special));
+  std::vector<std::uint32_t> ids = flags.ids;
+  if (ids.empty()) {
+    OTR_TRY_ASSIGN(ids, read_ids(flags));
+  }
+  OTR_TRY_ASSIGN(const std::string text, decode(tokenizer, ids, flags.special));
   OTR_TRY(print(text + "\n"));
   return kOk;
 }

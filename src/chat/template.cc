@@ -9,7 +9,6 @@
 namespace otr::chat {
 namespace {
 
-
 Result<Value> messages_value(std::span<const ChatMessage> messages) {
   constexpr std::array<std::string_view, 4> kRoles = {"system", "user", "assistant", "tool"};
   std::vector<Value> list;

@@ -14,6 +14,7 @@ constexpr const char* kIndexName = "model.safetensors.index.json";
 
 // The names of the shards. They stay inside the folder: an index is a stranger's.
 Result<std::set<std::string>> read_index(const fs::path& path) {
+  OTR_TRY(env::check_is_file(path));
   OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(path, text::kTokenizerBounds.max_bytes));
   OTR_TRY_ASSIGN(const Json json, text::parse_json(as_text(bytes), path.string()));
   const Json map = json.is_object() ? text::member(json, "weight_map") : Json();

@@ -139,6 +139,7 @@ Result<HuggingFaceConfig> parse_huggingface_config(std::string_view source, std:
 }
 
 Result<HuggingFaceConfig> read_huggingface_config(const std::filesystem::path& path) {
+  OTR_TRY(env::check_is_file(path));  // a pipe in a folder would make us wait for ever
   OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(path, kMaxConfigBytes));
   return parse_huggingface_config(as_text(bytes), path.string());
 }

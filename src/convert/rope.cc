@@ -55,9 +55,20 @@ Result<YarnRule> read_yarn(const Json& scaling, double context) {
 }
 
 // rope_parameters (newer files) or rope_scaling; null where the file has none.
-const Json& scaling_of(const Json& config) {
+Result<Json> scaling_of(const Json& config) {
   const Json& parameters = text::member(config, "rope_parameters");
-  return parameters.is_object() ? parameters : text::member(config, "rope_scaling");
+  if (parameters.is_null()) return text::member(config, "rope_scaling");
+  if (!parameters.is_object()) {
+    return fail(ErrorKind::kBadInput, "config.json: rope_parameters is no object.");
+  }
+  for (const auto& [name, value] : parameters.items()) {
+    if (!value.is_object()) continue;
+    return fail(ErrorKind::kBadInput, "config.json: rope_parameters has parameters for '" +
+                                          name.substr(0, 80) +
+                                          "' alone; a rotation for each kind of layer is not "
+                                          "supported.");
+  }
+  return parameters;
 }
 
 }  // namespace
@@ -95,7 +106,7 @@ double yarn_scale(double factor, double m) {
 }
 
 Result<Rope> parse_rope(const Json& config, std::uint32_t head_dim) {
-  const Json& scaling = scaling_of(config);
+  OTR_TRY_ASSIGN(const Json scaling, scaling_of(config));
   if (!scaling.is_null() && !scaling.is_object()) {
     return fail(ErrorKind::kBadInput, "config.json: rope_scaling must be an object or null.");
   }

@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 Result<std::string> read_if_present(const fs::path& path) {
   std::error_code ignored;
   if (!fs::exists(path, ignored)) return std::string();
+  OTR_TRY(env::check_is_file(path));
   OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(path, text::kTokenizerBounds.max_bytes));
   return std::string(as_text(bytes));
 }
@@ -80,6 +81,7 @@ Result<TokenizerFiles> read_tokenizer_files(const fs::path& folder,
                                             std::optional<std::uint32_t> vocabulary) {
   OTR_TRY_ASSIGN(const std::string json, read_if_present(folder / "tokenizer.json"));
   OTR_TRY_ASSIGN(const std::string model, read_if_present(folder / "tokenizer.model"));
+  OTR_TRY_ASSIGN(const std::string added, read_if_present(folder / "added_tokens.json"));
   OTR_TRY_ASSIGN(const std::string config, read_if_present(folder / "tokenizer_config.json"));
   OTR_TRY_ASSIGN(const std::string generation, read_if_present(folder / "generation_config.json"));
   OTR_TRY_ASSIGN(const std::string model_config, read_if_present(folder / "config.json"));
@@ -90,6 +92,7 @@ Result<TokenizerFiles> read_tokenizer_files(const fs::path& folder,
   OTR_TRY_ASSIGN(std::string document,
                  text::document_from_huggingface({.tokenizer_json = json,
                                                   .tokenizer_model = model,
+                                                  .added_tokens_json = added,
                                                   .tokenizer_config_json = config,
                                                   .generation_config_json = generation,
                                                   .config_json = model_config}));

@@ -127,6 +127,14 @@ InputFile::~InputFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+Status check_is_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored) || std::filesystem::is_regular_file(path, ignored)) {
+    return {};
+  }
+  return fail(ErrorKind::kUsage, path.string() + " is not a regular file");
+}
+
 Result<InputFile> InputFile::open(const fs::path& path) {
   // Without O_NONBLOCK a named pipe would wait here for somebody to write.
   InputFile file(path, ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK), 0);

@@ -29,6 +29,10 @@ using ReadProgress = std::function<void(std::size_t done_bytes, std::size_t tota
 [[nodiscard]] Result<Bytes> read_file(const std::filesystem::path& path, std::size_t max_bytes,
                                       const ReadProgress& progress = {});
 
+// kUsage if something is at this path that is no regular file, such as a pipe, whose reader might
+// wait for ever.
+[[nodiscard]] Status check_is_file(const std::filesystem::path& path);
+
 // A regular file that is read in parts, for what does not fit into memory as a whole.
 class InputFile {
  public:

@@ -30,8 +30,7 @@ Result<model::Artifact> open(const fs::path& path) {
 }
 
 model::Artifact import(const fs::path& folder, bool equalise = true) {
-  const auto report =
-      convert::import_model(folder, folder / "artifact", {.equalise = equalise});
+  const auto report = convert::import_model(folder, folder / "artifact", {.equalise = equalise});
   EXPECT_TRUE(report) << report.error().message;
   return open(folder / "artifact").value();
 }

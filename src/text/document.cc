@@ -1,5 +1,6 @@
 #include "text/document.h"
 
+#include <charconv>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -134,11 +135,6 @@ Result<std::string> from_tokenizer_json(const HuggingFaceFiles& files, const Con
   OTR_TRY_ASSIGN(const auto prefix, template_prefix(member(source, "post_processor"), encoder));
   OTR_TRY_ASSIGN(ids.add_bos, bool_member(configs.tokenizer, "add_bos_token", prefix.has_value(),
                                           kTokenizerConfig));
-  OTR_TRY_ASSIGN(const bool add_eos,
-                 bool_member(configs.tokenizer, "add_eos_token", false, kTokenizerConfig));
-  if (add_eos) {
-    return fail(ErrorKind::kBadInput, "tokenizer_config.json: add_eos_token is not supported");
-  }
   if (ids.add_bos && !ids.bos) ids.bos = prefix;
   if (ids.add_bos && prefix && prefix != ids.bos) {
     return fail(ErrorKind::kBadInput,
@@ -159,6 +155,44 @@ SpecialIds sentencepiece_ids(const SentencePieceModel& model) {
   return ids;
 }
 
+// Tokens that other files put beside those of a SentencePiece model. How they cut a text depends on
+// the release of the reader, so that only those which the model has itself are accepted.
+Status check_added_tokens(const HuggingFaceFiles& files, const Configs& configs,
+                          const SentencePieceModel& model) {
+  const auto check = [&](std::string_view file, const std::string& content,
+                         const std::string& id) -> Status {
+    std::size_t index = 0;
+    const auto [end, error] = std::from_chars(id.data(), id.data() + id.size(), index);
+    if (error == std::errc() && end == id.data() + id.size() && index < model.pieces.size() &&
+        model.pieces[index].text == content) {
+      return {};
+    }
+    return fail(ErrorKind::kBadInput,
+                std::string(file) + ": the added token '" + content.substr(0, 80) + "' (id " +
+                    id.substr(0, 20) +
+                    ") is not in tokenizer.model, which alone is read; make a tokenizer.json "
+                    "(AutoTokenizer.from_pretrained(...).save_pretrained(...)), or import a GGUF");
+  };
+  OTR_TRY_ASSIGN(const Json listed, parse_config(files.added_tokens_json, "added_tokens.json"));
+  for (const auto& [content, id] : listed.items()) {
+    OTR_TRY(check("added_tokens.json", content, id.dump()));
+  }
+  const Json& decoder = member(configs.tokenizer, "added_tokens_decoder");
+  if (!decoder.is_object()) return {};
+  for (const auto& [id, token] : decoder.items()) {
+    const Json& content = token.is_object() ? member(token, "content") : token;
+    OTR_TRY(check(kTokenizerConfig, content.is_string() ? content.get<std::string>() : "?", id));
+  }
+  return {};
+}
+
+Status refuse_add_eos(const Configs& configs) {
+  OTR_TRY_ASSIGN(const bool add_eos,
+                 bool_member(configs.tokenizer, "add_eos_token", false, kTokenizerConfig));
+  if (!add_eos) return {};
+  return fail(ErrorKind::kBadInput, "tokenizer_config.json: add_eos_token is not supported");
+}
+
 }  // namespace
 
 Result<std::string> finish_document(Json members, const SpecialIds& ids) {
@@ -176,11 +210,13 @@ Json sentencepiece_members(std::string_view file) {
 
 Result<std::string> document_from_huggingface(const HuggingFaceFiles& files) {
   OTR_TRY_ASSIGN(const Configs configs, parse_configs(files));
+  OTR_TRY(refuse_add_eos(configs));
   if (!files.tokenizer_json.empty()) return from_tokenizer_json(files, configs);
   if (files.tokenizer_model.empty()) {
     return fail(ErrorKind::kBadInput, "the model has neither tokenizer.json nor tokenizer.model");
   }
   OTR_TRY_ASSIGN(const SentencePieceModel model, parse_sentencepiece(files.tokenizer_model));
+  OTR_TRY(check_added_tokens(files, configs, model));
   std::vector<TokenText> tokens;
   OTR_TRY_ASSIGN(const auto encoder, SentencePieceEncoder::load(model, tokens));
   OTR_TRY_ASSIGN(SpecialIds ids, special_ids(configs, encoder));

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "text/json.h"
 #include "text/test_documents.h"
 
 namespace otr::text {
@@ -116,6 +117,32 @@ TEST(Document, FromSentencePiece) {
                .value());
   EXPECT_FALSE(told.add_bos());
   EXPECT_EQ(told.eos(), Ids({7}));
+}
+
+TEST(Document, AddedTokensMustBeInTheSentencePieceModel) {
+  const std::string file = serialize(small_sentencepiece(PieceModel::kBpe));
+  const auto error_of = [&](std::string_view added, std::string_view config) -> std::string {
+    const auto made = document_from_huggingface(
+        {.tokenizer_model = file, .added_tokens_json = added, .tokenizer_config_json = config});
+    return made ? "" : made.error().message;
+  };
+  EXPECT_EQ(error_of(R"({"<s>": 1})", R"({"added_tokens_decoder": {"2": {"content": "</s>"}}})"),
+            "");
+  EXPECT_THAT(error_of(R"({"<|im_start|>": 9000})", ""), HasSubstr("added_tokens.json: the added"));
+  EXPECT_THAT(error_of(R"({"<s>": 2})", ""), HasSubstr("'<s>' (id 2) is not in tokenizer.model"));
+  EXPECT_THAT(error_of(R"({"<s>": "1x"})", ""), HasSubstr("is not in"));
+  EXPECT_THAT(error_of("", R"({"added_tokens_decoder": {"7777": {"content": "<|im_end|>"}}})"),
+              HasSubstr("tokenizer_config.json: the added token '<|im_end|>' (id 7777)"));
+  EXPECT_THAT(error_of("", R"({"added_tokens_decoder": {"x": 1}})"), HasSubstr("'?' (id x)"));
+  EXPECT_THAT(error_of("", R"({"add_eos_token": true})"), HasSubstr("add_eos_token"));
+}
+
+TEST(Document, NoKeyTwice) {
+  const auto twice =
+      parse_json(R"({"a": 1, "b": {"a": 2, "c": [{"a": 3}, {"a": 4}], "a": 5}})", "x");
+  ASSERT_FALSE(twice);
+  EXPECT_EQ(twice.error().message, "x has the key 'a' twice in one object");
+  EXPECT_TRUE(parse_json(R"({"a": 1, "b": {"a": 2, "c": [{"a": 3}, {"a": 4}]}})", "x"));
 }
 
 TEST(Document, FromLlama2c) {

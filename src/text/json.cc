@@ -1,6 +1,10 @@
 #include "text/json.h"
 
 #include <algorithm>
+#include <set>
+#include <vector>
+
+#include "text/utf8.h"
 
 namespace otr::text {
 
@@ -10,16 +14,29 @@ Result<Json> parse_json(std::string_view source, std::string_view what) {
   };
   if (source.size() > kTokenizerBounds.max_bytes) return bad("is larger than 64 MiB");
   struct TooMuch {};
+  struct Twice {
+    std::string key;
+  };
   std::size_t values = 0;
-  const auto count = [&values](int depth, Json::parse_event_t, Json&) {
+  std::vector<std::set<std::string>> keys;  // of each object that is open
+  const auto count = [&](int depth, Json::parse_event_t event, Json& value) {
     if (depth > static_cast<int>(kMaxJsonDepth)) throw TooMuch();
     if (++values > 2 * kTokenizerBounds.max_values) throw TooMuch();  // keys and values
+    if (event == Json::parse_event_t::object_start) keys.emplace_back();
+    if (event == Json::parse_event_t::object_end) keys.pop_back();
+    if (event == Json::parse_event_t::key &&
+        !keys.back().insert(value.get_ref<const std::string&>()).second) {
+      throw Twice{value.get<std::string>()};
+    }
     return true;
   };
   try {
     return Json::parse(source, count);
   } catch (const TooMuch&) {
     return bad("nests deeper than 64 or holds more than 4194304 values");
+  } catch (const Twice& twice) {
+    return bad("has the key '" + utf8_lossy(std::string_view(twice.key).substr(0, 80)) +
+               "' twice in one object");
   } catch (const Json::parse_error& error) {
     // The library's own text quotes the input, which may not be printable: its offset is enough.
     return bad("is not well-formed JSON at byte " + std::to_string(error.byte));

@@ -18,7 +18,7 @@ inline constexpr JsonBounds kTokenizerBounds = {.max_bytes = std::size_t{64} << 
                                                 .max_values = std::size_t{4} << 20};
 
 // Any well-formed JSON within kTokenizerBounds and kMaxJsonDepth. `what` names the source in
-// errors. Of members with the same key the last one counts, as in the readers of Hugging Face.
+// errors. An object with the same key twice is refused: readers differ in which of them counts.
 [[nodiscard]] Result<Json> parse_json(std::string_view source, std::string_view what);
 
 // An error unless `object` is an object whose members are all among `allowed`.

@@ -51,7 +51,10 @@ Result<SentencePieceEncoder> SentencePieceEncoder::load(const SentencePieceModel
   std::vector<AddedToken> control;
   for (const Piece& piece : model.pieces) {
     const auto id = static_cast<std::uint32_t>(tokens.size());
-    if (piece.type == PieceType::kControl) control.push_back({piece.text, id, true});
+    const bool is_control = piece.type == PieceType::kControl;
+    if (is_control || piece.type == PieceType::kUnknown) {
+      control.push_back({piece.text, id, is_control});
+    }
     encoder.ids_.emplace(piece.text, id);
     tokens.push_back(text_of(piece));
   }

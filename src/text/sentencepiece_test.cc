@@ -122,6 +122,15 @@ TEST(SentencePiece, NamesWhatItDoesNotSupport) {
   EXPECT_EQ(error_of(file + std::string("\xF8\x07\x01", 3)), "") << "foreign fields are skipped";
 }
 
+TEST(SentencePiece, TheUnknownTokenCanBeWritten) {
+  const Tokenizer t = tokenizer_of(small_sentencepiece(PieceModel::kBpe));
+  const std::uint32_t unknown = t.find("<unk>").value();
+  const EncodeOptions special{.add_special = false, .parse_special = true};
+  EXPECT_THAT(t.encode("<unk>", special).value(), testing::ElementsAre(unknown));
+  EXPECT_THAT(t.encode("<unk>", {.add_special = false}).value(),
+              testing::Not(testing::Contains(unknown)));
+}
+
 TEST(SentencePiece, LongHostileTexts) {
   constexpr std::size_t kLength = 1 << 18;
   for (const PieceModel kind : {PieceModel::kBpe, PieceModel::kUnigram}) {

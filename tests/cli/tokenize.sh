@@ -13,6 +13,9 @@ test_tokenize() {
     fail "$ids does not give back '$text'"
   expect 0 "^ +[0-9]+ -> 'a'$" "$otr" tokenize --model M a
   expect 0 "^ +257 -> '<end>'$" "$otr" tokenize --model M --special '<end>'
+  [ "$("$otr" tokenize -m M --ids --no-bos "$text" | "$otr" detokenize -m M)" = "$text" ] ||
+    fail "tokenize | detokenize does not give back '$text'"
+  expect 2 'no list of ids at byte 2' "$otr" detokenize -m M < <(echo '1 x')
   printf '%s' "$text" >piece
   [ "$("$otr" tokenize --model M --ids --no-bos -f piece)" = "$ids" ] || fail "other ids of a file"
   [ "$("$otr" tokenize --model M --ids --no-bos <piece)" = "$ids" ] || fail "other ids of a pipe"
@@ -24,5 +27,5 @@ test_tokenize() {
   expect 2 'excludes' "$otr" tokenize --model M -f piece a
   expect 2 'there is no nowhere' "$otr" tokenize --model nowhere a
   expect 2 '258' "$otr" detokenize --model M 258
-  expect 2 'ID' "$otr" detokenize --model M x
+  expect 2 'ids = x' "$otr" detokenize --model M x
 }

@@ -19,22 +19,48 @@ test_import() {
   expect 0 'perplexity, float' "${import[@]}" -o M3 --text text
   expect_json 0 "${import[@]}" -o M3 --text text --json
   grep -q float_perplexity said || fail "no fidelity in: $(head -c 300 said)"
-  expect 2 'nothing to predict' "${import[@]}" -o M3 --text empty
   # Without -o the source's name, in this folder, and nothing is replaced.
   cd elsewhere || return
   expect 0 'written +hf.safetensors' "${import[@]}"
   cmp -s ../M hf.safetensors || fail "an import without -o differs"
   expect 2 'hf.safetensors is already there' "${import[@]}"
   cd .. || return
-  expect 2 'is a file of the source' "${import[@]}" -o "$HF/model.safetensors"
+  echo note >kept
+  expect 2 'no artifact: name another file' "${import[@]}" -o kept
+  [ "$(cat kept)" = note ] || fail "an import replaced a file that is no artifact"
+  expect 2 'is empty: nothing to predict' "${import[@]}" -o M4 --text empty
+  expect 2 'not UTF-8 at byte' "${import[@]}" -o M4 --text <(printf 'a\xff')
+  [ ! -e M4 ] || fail "a text that cannot be measured on was found too late"
+  expect 2 'is what is read' "$otr" ask --model M3 --receipt M3 x
+  expect 2 'it is otr model import' "$otr" import "$HF"
+  test_other_folders
+  expect 2 'no artifact: name another file' "${import[@]}" -o "$HF/model.safetensors"
   printf 'GGUFxxxx' >x.gguf
   expect 2 'is a GGUF file; import it first: otr model import x.gguf -o x.safetensors' \
     "$otr" ask --model x.gguf x
   expect 2 'x.gguf' "$otr" model show x.gguf
   # A disk that fills up: the old artifact stays, nothing is left behind.
-  (trap '' XFSZ; ulimit -f 20; exec "${import[@]}" -o M3 >limited 2>&1)
+  (ulimit -f 20; exec "${import[@]}" -o M3 >limited 2>&1)
   [ $? = 2 ] || fail "ulimit -f: $(cat limited)"
   grep -q 'M3: File too large' limited || fail "ulimit -f: $(cat limited)"
   cmp -s M M3 || fail "a failed import changed the artifact"
   no_leftovers "failed imports"
+}
+
+# Folders that look like models and would silently become others.
+test_other_folders() {
+  local import=("$otr" model import other_hf -o M4)
+  cp -r "$HF" other_hf
+  sed -i '0,/{/s//{"rms_norm_eps": 1e-6, /' other_hf/config.json
+  expect 2 "config.json has the key 'rms_norm_eps' twice" "${import[@]}"
+  sed 's/[}] *$/, "rope_parameters": {"full_attention": {"rope_type": "linear", "factor": 2}}}/' \
+    "$HF/config.json" >other_hf/config.json
+  expect 2 "'full_attention' alone" "${import[@]}"
+  cp "$HF/config.json" other_hf/config.json
+  printf '{%% include "x" %%}' >other_hf/chat_template.jinja
+  expect 0 '^warning +the chat template is not supported.*include' "${import[@]}"
+  rm other_hf/config.json
+  mkfifo other_hf/config.json
+  expect 2 'config.json is not a regular file' "${import[@]}"
+  rm -r other_hf
 }
