@@ -26,7 +26,7 @@ namespace otr::text {
 // Contents of files of a Hugging Face model directory; empty where the file is absent.
 struct HuggingFaceFiles {
   std::string_view tokenizer_json = {};
-  std::string_view tokenizer_model = {};  // SentencePiece; used where there is no tokenizer.json
+  std::string_view tokenizer_model = {};    // SentencePiece; used where there is no tokenizer.json
   std::string_view added_tokens_json = {};  // of old folders with a tokenizer.model
   std::string_view tokenizer_config_json = {};
   std::string_view generation_config_json = {};
