@@ -4,20 +4,14 @@
 #include <bit>
 
 #include "base/check.h"
+#include "convert/safetensors.h"
 
 namespace otr::convert {
 namespace {
 
 // Without branches, so that a row of halves is vectorised: a subnormal half is a normal float times
 // 2^-112 as every other is, and infinities and what is no number keep their fraction.
-float half_at(const std::uint8_t* at) {
-  const std::uint32_t half = load_le<std::uint16_t>(at);
-  const std::uint32_t magnitude = (half & 0x7fffU) << 13;
-  const float finite = std::bit_cast<float>(magnitude) * 0x1p112F;
-  const std::uint32_t bits =
-      magnitude >= 0x0f800000U ? magnitude | 0x7f800000U : std::bit_cast<std::uint32_t>(finite);
-  return std::bit_cast<float>(bits | (half & 0x8000U) << 16);
-}
+float half_at(const std::uint8_t* at) { return half_to_float(load_le<std::uint16_t>(at)); }
 
 void widen_f32(const std::uint8_t* block, float* to) { std::memcpy(to, block, 4); }
 

@@ -75,6 +75,8 @@ Status check_overlaps(const SafetensorsHeader& header, std::string_view what) {
   return {};
 }
 
+}  // namespace
+
 float half_to_float(std::uint16_t half) {
   const std::uint32_t sign = std::uint32_t{half & 0x8000U} << 16;
   const std::uint32_t exponent = (half >> 10) & 31;
@@ -86,8 +88,6 @@ float half_to_float(std::uint16_t half) {
   const std::uint32_t wide = exponent == 31 ? 255 : exponent + 112;
   return std::bit_cast<float>(sign | wide << 23 | fraction << 13);
 }
-
-}  // namespace
 
 Result<SafetensorsHeader> parse_safetensors_header(std::string_view source,
                                                    std::uint64_t data_bytes,

@@ -39,6 +39,9 @@ struct SafetensorsHeader {
                                                                  std::uint64_t data_bytes,
                                                                  std::string_view what);
 
+// IEEE 754 binary16 to binary32, exactly.
+[[nodiscard]] float half_to_float(std::uint16_t half);
+
 // Widens raw elements to float, exactly. Requires raw.size() to be `to.size()` elements.
 void widen(FloatType type, ByteView raw, std::span<float> to);
 
