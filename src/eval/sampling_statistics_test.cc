@@ -55,7 +55,7 @@ std::vector<double> exact(const Setting& setting) {
   }
   std::vector<std::size_t> order(count);
   std::iota(order.begin(), order.end(), 0u);
-  std::ranges::stable_sort(order, [&](auto a, auto b) { return logit[a] > logit[b]; });
+  std::ranges::sort(order, {}, [&](std::size_t j) { return std::pair(-logit[j], j); });
   if (s.top_k != 0) order.resize(std::min<std::size_t>(s.top_k, count));
   double all = 0, prefix = 0;
   for (const std::size_t j : order) all += weight[j];
