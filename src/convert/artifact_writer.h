@@ -32,9 +32,8 @@ struct ArtifactTexts {
 
 class ArtifactWriter {
  public:
-  // `config` as far as it is known: where exponents,
-  // fraction bits, eps or act_bits change later, the data may have to move.
-  // Both must outlive the writer; `config` is read again by finish().
+  // `config` as far as it is known: where exponents, fraction bits, eps or act_bits change later,
+  // the data may have to move. Both must outlive the writer; finish() reads `config` again.
   [[nodiscard]] static Result<ArtifactWriter> create(const std::filesystem::path& out,
                                                      const model::Config& config,
                                                      const ArtifactTexts& texts);

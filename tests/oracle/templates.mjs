@@ -1,4 +1,6 @@
-// Compares our rendering of chat templates with npm's @huggingface/jinja; see templates.sh.
+// Compares our rendering of chat templates with npm's @huggingface/jinja: families of ours on the
+// cases of templates/cases.json, templates of real models, and random small ones.
+// Usage: tests/oracle/run templates.mjs RENDER_TEMPLATES [COUNT]
 //
 // Where the two differ, Python's jinja2 decides, as transformers runs it: the texts in
 // templates/cases.json are Python's (jinja2 3.1.6), and so ran the random ones. What npm's program
