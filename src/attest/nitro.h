@@ -1,0 +1,37 @@
+// AWS Nitro Enclaves attestation documents: COSE_Sign1 (RFC 9052) over CBOR (RFC 8949), ES384
+// (SPEC ATT-11).
+#ifndef OTR_ATTEST_NITRO_H_
+#define OTR_ATTEST_NITRO_H_
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attest/certificate.h"
+#include "attest/policy.h"
+#include "attest/verdict.h"
+
+namespace otr::attest {
+
+struct NitroDocument {
+  std::string module_id;
+  std::uint64_t timestamp_ms = 0;
+  std::map<unsigned, Bytes> pcrs;
+  std::vector<Certificate> chain;  // leaf first, the root last
+  std::optional<Bytes> public_key, user_data, nonce;
+  Bytes signed_part;  // Sig_structure
+  std::array<std::uint8_t, 96> r_s{};
+};
+// Strict CBOR: definite lengths in their shortest form, no key twice, nothing after the end.
+// kBadInput with the offset; code MALFORMED or UNSUPPORTED.
+[[nodiscard]] Result<NitroDocument> parse_nitro(ByteView bytes);
+
+bool verify_nitro(Verdict& verdict, const NitroDocument& document,
+                  std::span<const Certificate> anchors, Time at);
+void appraise_nitro(Verdict& verdict, const NitroDocument& document, const Policy& policy,
+                    const Expected& expected);
+
+}  // namespace otr::attest
+
+#endif  // OTR_ATTEST_NITRO_H_

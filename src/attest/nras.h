@@ -1,0 +1,35 @@
+// Tokens of NVIDIA's Remote Attestation Service: detached EAT, ES384 (SPEC ATT-10). A second
+// opinion by a third party, never a replacement of the report itself.
+#ifndef OTR_ATTEST_NRAS_H_
+#define OTR_ATTEST_NRAS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attest/certificate.h"
+#include "attest/policy.h"
+#include "attest/verdict.h"
+
+namespace otr::attest {
+
+struct NrasToken {
+  struct Jwt {
+    std::string text;  // header.payload.signature
+    Json header, claims;
+    Bytes signature;
+  };
+  Jwt overall;
+  std::vector<std::pair<std::string, Jwt>> devices;  // "GPU-0"
+};
+// kBadInput, code MALFORMED.
+[[nodiscard]] Result<NrasToken> parse_nras(std::string_view json);
+
+// `jwks` is the key set as it was served with the token; empty where it is not at hand.
+void verify_nras(Verdict& verdict, const NrasToken& token, std::string_view jwks, Time at);
+void appraise_nras(Verdict& verdict, const NrasToken& token, const NrasPolicy& policy,
+                   const Expected& expected, Time at);
+
+}  // namespace otr::attest
+
+#endif  // OTR_ATTEST_NRAS_H_
