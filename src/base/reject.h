@@ -35,9 +35,14 @@ enum class Reject : std::uint8_t {
   kStepMismatch = 22,
   kTokenPathMismatch = 23,
   kProofInvalid = 24,
+  kSessionInvalid = 25,
+  kSessionSignature = 26,
+  kSessionMismatch = 27,
+  kSessionExpired = 28,
+  kEvidenceRefused = 29,
 };
 
-inline constexpr std::array<std::string_view, 24> kRejectNames = {
+inline constexpr std::array<std::string_view, 29> kRejectNames = {
     "MALFORMED",         "NOT_CANONICAL",         "LIMIT_EXCEEDED",
     "SPEC_MISMATCH",     "MODEL_INVALID",         "MODEL_ROOT_MISMATCH",
     "REQUEST_INVALID",   "TASK_ID_MISMATCH",      "PROMPT_ROOT_MISMATCH",
@@ -45,7 +50,9 @@ inline constexpr std::array<std::string_view, 24> kRejectNames = {
     "CLAIM_SIGNATURE",   "COUNTERSIGNATURE",      "EVIDENCE_MISMATCH",
     "TEXT_MISMATCH",     "FINISH_MISMATCH",       "TOKEN_MISMATCH",
     "OUT_OF_RANGE",      "TRACE_ROOT_MISMATCH",   "PATH_INVALID",
-    "STEP_MISMATCH",     "TOKEN_PATH_MISMATCH",   "PROOF_INVALID"};
+    "STEP_MISMATCH",     "TOKEN_PATH_MISMATCH",   "PROOF_INVALID",
+    "SESSION_INVALID",   "SESSION_SIGNATURE",     "SESSION_MISMATCH",
+    "SESSION_EXPIRED",   "EVIDENCE_REFUSED"};
 
 constexpr std::string_view name_of(Reject reject) {
   return kRejectNames[static_cast<std::size_t>(reject) - 1];

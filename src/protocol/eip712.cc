@@ -1,5 +1,7 @@
 #include "protocol/eip712.h"
 
+#include <algorithm>
+
 #include "crypto/keccak256.h"
 
 namespace otr::protocol {
@@ -11,6 +13,12 @@ StructHasher::StructHasher(std::string_view type) { word(keccak256(as_bytes(type
 StructHasher& StructHasher::word(const Hash& value) {
   append(words_, value);
   return *this;
+}
+
+StructHasher& StructHasher::address(std::span<const std::uint8_t, 20> value) {
+  Hash word{};
+  std::ranges::copy(value, word.begin() + 12);
+  return this->word(word);
 }
 
 void StructHasher::unsigned_word(std::uint64_t value) {

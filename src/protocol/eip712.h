@@ -20,7 +20,8 @@ class StructHasher {
   // `type` is the encodeType of EIP-712, the types it uses appended.
   explicit StructHasher(std::string_view type);
 
-  StructHasher& word(const Hash& value);                       // bytes32, or a nested struct's hash
+  StructHasher& word(const Hash& value);  // bytes32, or a nested struct's hash
+  StructHasher& address(std::span<const std::uint8_t, 20> value);
   StructHasher& number(std::unsigned_integral auto value);     // uint8 to uint64
   StructHasher& number(std::int32_t value);                    // int32, sign-extended
   StructHasher& strings(std::span<const std::string> values);  // string[]

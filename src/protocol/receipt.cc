@@ -11,8 +11,10 @@ constexpr std::size_t kMaxTracePath = 20;  // SPEC RCPT-1
 // A valid receipt has at most two ids for each position of the longest context, and a few fields.
 constexpr JsonBounds kBounds = {.max_bytes = kMaxReceiptBytes, .max_values = std::size_t{1} << 20};
 
-Json encode_claim(const Receipt& receipt) {
-  const Claim& claim = receipt.claim;
+}  // namespace
+
+Json encode_claim(const Claim& claim, const crypto::Address& signer,
+                  const crypto::Signature& signature) {
   return {{"checkpoint", std::to_string(claim.checkpoint)},
           {"checkpoint_hash", to_hex(claim.checkpoint_hash)},
           {"finish_reason", claim.finish_reason},
@@ -20,23 +22,29 @@ Json encode_claim(const Receipt& receipt) {
           {"prompt_count", claim.prompt_count},
           {"request_hash", to_hex(claim.request_hash)},
           {"session", to_hex(claim.session)},
-          {"signature", to_hex(receipt.claim_signature)},
-          {"signer", to_hex(receipt.signer)},
+          {"signature", to_hex(signature)},
+          {"signer", to_hex(signer)},
           {"trace_root", to_hex(claim.trace_root)}};
 }
 
-void decode_claim(const Fields& fields, Receipt& receipt) {
-  receipt.claim = {.request_hash = fields.bytes<32>("request_hash"),
-                   .trace_root = fields.bytes<32>("trace_root"),
-                   .prompt_count = fields.number<std::uint32_t>("prompt_count"),
-                   .out_count = fields.number<std::uint32_t>("out_count"),
-                   .finish_reason = fields.number<std::uint8_t>("finish_reason"),
-                   .session = fields.bytes<32>("session"),
-                   .checkpoint = fields.decimal64("checkpoint"),
-                   .checkpoint_hash = fields.bytes<32>("checkpoint_hash")};
-  receipt.claim_signature = fields.bytes<65>("signature");
-  receipt.signer = fields.bytes<20>("signer");
+void decode_claim(const Fields& parent, Claim& claim, crypto::Address& signer,
+                  crypto::Signature& signature) {
+  const Fields fields = parent.object(
+      "claim", {"checkpoint", "checkpoint_hash", "finish_reason", "out_count", "prompt_count",
+                "request_hash", "session", "signature", "signer", "trace_root"});
+  claim = {.request_hash = fields.bytes<32>("request_hash"),
+           .trace_root = fields.bytes<32>("trace_root"),
+           .prompt_count = fields.number<std::uint32_t>("prompt_count"),
+           .out_count = fields.number<std::uint32_t>("out_count"),
+           .finish_reason = fields.number<std::uint8_t>("finish_reason"),
+           .session = fields.bytes<32>("session"),
+           .checkpoint = fields.decimal64("checkpoint"),
+           .checkpoint_hash = fields.bytes<32>("checkpoint_hash")};
+  signature = fields.bytes<65>("signature");
+  signer = fields.bytes<20>("signer");
 }
+
+namespace {
 
 Result<Receipt> decode_members(const Json& document) {
   Status status;
@@ -51,14 +59,15 @@ Result<Receipt> decode_members(const Json& document) {
   if (format != kFormat) {
     return fail(ErrorKind::kBadInput, "receipt.format must be \"otr-receipt/1\".", "MALFORMED");
   }
-  decode_claim(fields.object("claim", {"checkpoint", "checkpoint_hash", "finish_reason",
-                                       "out_count", "prompt_count", "request_hash", "session",
-                                       "signature", "signer", "trace_root"}),
-               receipt);
+  decode_claim(fields, receipt.claim, receipt.signer, receipt.claim_signature);
   const Fields countersignature = fields.object("countersignature", {"operator", "signature"});
   receipt.operator_address = countersignature.bytes<20>("operator");
   receipt.countersignature = countersignature.bytes<65>("signature");
-  receipt.evidence_kind = fields.object("evidence", {"kind"}).text("kind");
+  const Json& evidence = fields.member("evidence");
+  const bool has_session = evidence.is_object() && evidence.contains("session");
+  const Fields kind = has_session ? fields.object("evidence", {"kind", "session"})
+                                  : fields.object("evidence", {"kind"});
+  receipt.evidence_kind = kind.text("kind");
   receipt.ledger = fields.bytes<32>("ledger");
   receipt.output_ids = fields.ids("output_ids");
   receipt.output_text = fields.text("output_text");
@@ -67,6 +76,15 @@ Result<Receipt> decode_members(const Json& document) {
   receipt.spec_hash = fields.bytes<32>("spec_hash");
   receipt.trace_path = fields.hashes("trace_path", kMaxTracePath);
   OTR_TRY(status);
+  if (has_session != (receipt.evidence_kind == kSession)) {
+    return fail(ErrorKind::kBadInput,
+                "receipt.evidence has a session exactly where its kind is \"session\".",
+                "MALFORMED");
+  }
+  if (has_session) {
+    OTR_TRY_ASSIGN(receipt.session,
+                   session_from_json(kind.member("session"), "receipt.evidence.session"));
+  }
   OTR_TRY_ASSIGN(receipt.request,
                  decode_request(fields.member("request"), "receipt.request",
                                 static_cast<std::uint32_t>(receipt.prompt_ids.size())));
@@ -76,20 +94,25 @@ Result<Receipt> decode_members(const Json& document) {
 }  // namespace
 
 Result<std::string> encode_receipt(const Receipt& receipt) {
-  const Json document = {{"claim", encode_claim(receipt)},
-                         {"countersignature",
-                          {{"operator", to_hex(receipt.operator_address)},
-                           {"signature", to_hex(receipt.countersignature)}}},
-                         {"evidence", {{"kind", receipt.evidence_kind}}},
-                         {"format", kFormat},
-                         {"ledger", to_hex(receipt.ledger)},
-                         {"output_ids", receipt.output_ids},
-                         {"output_text", receipt.output_text},
-                         {"prompt_ids", receipt.prompt_ids},
-                         {"prompt_text", receipt.prompt_text},
-                         {"request", encode_request(receipt.request)},
-                         {"spec_hash", to_hex(receipt.spec_hash)},
-                         {"trace_path", hex_list(receipt.trace_path)}};
+  Json evidence = {{"kind", receipt.evidence_kind}};
+  if (receipt.session) {
+    OTR_TRY_ASSIGN(evidence["session"], session_to_json(*receipt.session));
+  }
+  const Json document = {
+      {"claim", encode_claim(receipt.claim, receipt.signer, receipt.claim_signature)},
+      {"countersignature",
+       {{"operator", to_hex(receipt.operator_address)},
+        {"signature", to_hex(receipt.countersignature)}}},
+      {"evidence", evidence},
+      {"format", kFormat},
+      {"ledger", to_hex(receipt.ledger)},
+      {"output_ids", receipt.output_ids},
+      {"output_text", receipt.output_text},
+      {"prompt_ids", receipt.prompt_ids},
+      {"prompt_text", receipt.prompt_text},
+      {"request", encode_request(receipt.request)},
+      {"spec_hash", to_hex(receipt.spec_hash)},
+      {"trace_path", hex_list(receipt.trace_path)}};
   OTR_TRY_ASSIGN(std::string text, dump_canonical_json(document, "receipt"));
   text += '\n';
   if (text.size() > kMaxReceiptBytes) {

@@ -152,7 +152,7 @@ Status check_ranges(const Request& request) {
   if (request.prompt_count < 1) return invalid("prompt must have at least one id.");
   if (request.max_tokens < 1) return invalid("max_tokens must be at least 1.");
   OTR_TRY(check_sampling(request.sampling));
-  if (request.mode != 0) return invalid("mode must be 0 (public): sealed is reserved.");
+  if (request.mode > 1) return invalid("mode must be 0 (public) or 1 (sealed).");
   if (request.stop.size() > kMaxStopStrings) return invalid("stop has more than 4 strings.");
   for (const std::string& stop : request.stop) {
     if (stop.empty() || stop.size() > kMaxStopBytes) {

@@ -32,7 +32,7 @@ struct Request {
   machine::Sampling sampling;
   std::vector<std::string> stop;  // ascending by bytes, distinct
   Uint256 price{};
-  std::uint8_t mode = 0;  // trace::Privacy; only public is valid yet
+  std::uint8_t mode = 0;  // trace::Privacy
   std::uint64_t deadline = 0;
 };
 

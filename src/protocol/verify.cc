@@ -98,17 +98,45 @@ Status countersignature(const Receipt& receipt, const Context&) {
                       receipt.operator_address, name_of(Reject::kCountersignature));
 }
 
-Status evidence(const Receipt& receipt, const Context&) {
+// SPEC RCPT-6.
+Status speaks_for(const SessionDocument& document, const Receipt& receipt) {
+  const Session& session = document.session;
+  const auto other = [](std::string_view what) {
+    return fail(ErrorKind::kReject, "The session beside the claim " + std::string(what) + ".",
+                std::string(name_of(Reject::kSessionMismatch)));
+  };
+  if (document.ledger != receipt.ledger) return other("belongs to another ledger");
+  if (receipt.claim.session != session_id(session, document.ledger)) {
+    return other("is not the one that the claim names");
+  }
+  if (receipt.signer != session.key) return other("has another key than the claim's signer");
+  if (receipt.operator_address != session.operator_address) {
+    return other("names another operator than the one that countersigned");
+  }
+  if (receipt.request.request.model_root != session.model_root) {
+    return other("measured another model than the one requested");
+  }
+  return {};
+}
+
+Status evidence(const Receipt& receipt, const Context& context) {
   const Claim& claim = receipt.claim;
-  if (receipt.evidence_kind != kSoftwareKey) {
-    return wrong("This program knows no evidence of that kind, only \"software-key\".");
+  if (receipt.evidence_kind != kSoftwareKey && receipt.evidence_kind != kSession) {
+    return wrong(
+        "This program knows no evidence of that kind, only \"software-key\" and "
+        "\"session\".");
   }
   if (receipt.ledger != Hash{}) {
     return wrong("There is no ledger yet: the ledger id must be zero.");
   }
-  if (claim.session != Hash{} || claim.checkpoint != 0 || claim.checkpoint_hash != Hash{}) {
-    return wrong("A software key has no registered session and no checkpoint.");
+  if (claim.checkpoint != 0 || claim.checkpoint_hash != Hash{}) {
+    return wrong("There is no ledger yet: the checkpoint must be zero.");
   }
+  if (receipt.session) {
+    OTR_TRY(check_session(*receipt.session, context.spec_hash));
+    return speaks_for(*receipt.session, receipt);
+  }
+  if (claim.session != Hash{}) return wrong("A software key has no session.");
   return {};
 }
 
@@ -123,7 +151,7 @@ constexpr std::array<Rule, 10> kRulesAlone = {{
     {"counts are those of the ids", Reject::kCountMismatch, counts},
     {"claim signed by the session key", Reject::kClaimSignature, claim_signature},
     {"claim countersigned by the operator", Reject::kCountersignature, countersignature},
-    {"evidence is of a known kind", Reject::kEvidenceMismatch, evidence},
+    {"session is one and speaks for the claim", Reject::kEvidenceMismatch, evidence},
 }};
 
 Status model_root(const Receipt& receipt, const Context& context) {
@@ -188,10 +216,13 @@ constexpr std::array<Rule, 5> kRulesWithModel = {{
     {"answer ends where it must", Reject::kFinishMismatch, finish},
 }};
 
+// The code of a failure is the error's own, else that of the rule.
 Check checked(std::string_view name, Reject reject, const Status& status) {
   if (status) return {.name = name, .outcome = Outcome::kPass, .detail = {}, .reject = {}};
-  return {
-      .name = name, .outcome = Outcome::kFail, .detail = status.error().message, .reject = reject};
+  return {.name = name,
+          .outcome = Outcome::kFail,
+          .detail = status.error().message,
+          .reject = reject_named(status.error().code).value_or(reject)};
 }
 
 // Runs the rules unless there is no receipt or something failed before.
