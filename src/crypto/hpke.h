@@ -45,7 +45,8 @@ class HpkeSender {
   // kUsage once 2^64 - 1 messages were sealed (a repeated nonce would give both away), and as
   // aead_seal.
   [[nodiscard]] Result<Bytes> seal(ByteView associated, ByteView plaintext);
-  [[nodiscard]] const HpkeKeys& keys() const { return keys_; }
+  // Ends the exchange; its exporter may still be needed.
+  [[nodiscard]] HpkeKeys take_keys() && { return std::move(keys_); }
 
  private:
   HpkeKeys keys_;
@@ -60,7 +61,8 @@ class HpkeReceiver {
 
   // kReject for anything but the next message, which then is still the next.
   [[nodiscard]] Result<Bytes> open(ByteView associated, ByteView sealed);
-  [[nodiscard]] const HpkeKeys& keys() const { return keys_; }
+  // Ends the exchange; its exporter may still be needed.
+  [[nodiscard]] HpkeKeys take_keys() && { return std::move(keys_); }
 
  private:
   HpkeKeys keys_;

@@ -82,6 +82,20 @@ TEST_F(Rfc9180, ExportsThePublishedSecrets) {
   EXPECT_EQ(vectors_.at("exports").size(), 3u);
 }
 
+// Made once by another implementation: the HPKE of Python's cryptography 48, which puts the
+// encapsulated key in front.
+TEST_F(Rfc9180, OpensWhatAnotherImplementationSealed) {
+  const Bytes made = from(
+      "0x93e551a49121a9fee46d3860be8202ea9b1662111e4478d7ed8d23a1ef870d55eb93cf8292a61539b169e783b0"
+      "0886466d267049202b6344b3");
+  X25519Public encapsulated;
+  std::copy_n(made.begin(), encapsulated.size(), encapsulated.begin());
+  HpkeReceiver receiver(hpke_decapsulate(encapsulated, *recipient_, as_bytes("info")).value());
+  const auto opened = receiver.open({}, ByteView(made).subspan(encapsulated.size()));
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(as_text(*opened), "hello otr");
+}
+
 TEST_F(Rfc9180, OtherInfoOrRecipientGivesOtherKeys) {
   const X25519Public encapsulated = encapsulate().encapsulated;
   const auto other_info = hpke_decapsulate(encapsulated, *recipient_, as_bytes("other"));
