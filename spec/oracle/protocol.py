@@ -69,6 +69,9 @@ def _word(type_name, value):
         return keccak256(b"".join(keccak256(v.encode("utf-8")) for v in value))
     if type_name == "LogitBias[]":
         return keccak256(b"".join(value))
+    if type_name == "address":
+        assert len(value) == 20
+        return bytes(12) + value
     if isinstance(value, bytes):
         assert len(value) == 32
         return value
@@ -166,7 +169,7 @@ def check_request(r):
     good = (
         1 <= r["prompt_count"]
         and 1 <= r["max_tokens"]
-        and r["mode"] == 0
+        and r["mode"] in (0, 1)
         and 0 <= s.inv_t <= 2**24
         and 1 <= s.top_p <= 65536
         and 0 <= s.min_p <= 65536

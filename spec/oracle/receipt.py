@@ -1,6 +1,6 @@
 """SPEC chapter 13 (RCPT): the receipt and the checks of it, in the SPEC's order."""
 
-from oracle import machine, protocol, trace
+from oracle import machine, protocol, session, trace
 from oracle.artifact import model_root
 from oracle.curve import recover
 from oracle.encoding import canonical_json, read_canonical, require, unhex, utf8_lossy
@@ -10,7 +10,7 @@ from oracle.trees import KIND, TYPE, depth, root, top_of_range
 
 MAX_BYTES = 16 << 20
 FORMAT = "otr-receipt/1"
-EVIDENCE = "software-key"
+SOFTWARE_KEY, WITH_SESSION = "software-key", "session"
 
 # RCPT-1: member -> its form. "u32" ... are JSON integers of that type, "decimal 64" ... decimal
 # strings, "bytes 20" ... hexadecimal strings.
@@ -117,7 +117,21 @@ def read(data):
         "MALFORMED",
         "trace_path",
     )
-    return _decode(FORM, document, "receipt")
+    return decode(document)
+
+
+def decode(document):
+    """The members; evidence.session, where it is, by SESS-5."""
+    evidence, form = document.get("evidence"), FORM
+    has_session = isinstance(evidence, dict) and "session" in evidence
+    if has_session:
+        form = dict(FORM, evidence={"kind": "string", "session": session.FORM})
+    r = _decode(form, document, "receipt")
+    same = has_session == (r["evidence"]["kind"] == WITH_SESSION)
+    require(same, "MALFORMED", "session and its kind")
+    if has_session:
+        session.check_form(r["evidence"]["session"])
+    return r
 
 
 def request_of(r):
@@ -187,11 +201,25 @@ def check_alone(r):
     require(operator != claim["signer"], "COUNTERSIGNATURE", "one key for both")
     zero = (
         r["ledger"] == bytes(32)
-        and claim["session"] == bytes(32)
         and claim["checkpoint_hash"] == bytes(32)
         and claim["checkpoint"] == 0
     )  # CLAIM-2
-    require(r["evidence"]["kind"] == EVIDENCE and zero, "EVIDENCE_MISMATCH")
+    kind = r["evidence"]["kind"]
+    require(kind in (SOFTWARE_KEY, WITH_SESSION) and zero, "EVIDENCE_MISMATCH")
+    if kind == SOFTWARE_KEY:
+        require(claim["session"] == bytes(32), "EVIDENCE_MISMATCH")
+        return
+    document = r["evidence"]["session"]  # RCPT-6
+    session.check_alone(document)
+    statement = document["session"]
+    same = (
+        document["ledger"] == r["ledger"]
+        and claim["session"] == session.session_id(statement, document["ledger"])
+        and claim["signer"] == statement["key"]
+        and operator == statement["operator"]
+        and request["model_root"] == statement["model_root"]
+    )
+    require(same, "SESSION_MISMATCH")
 
 
 def check_with_model(r, model):

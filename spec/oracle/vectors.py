@@ -13,6 +13,7 @@ from oracle import (
     vectors_receipt,
     vectors_request,
     vectors_sampling,
+    vectors_session,
     vectors_tables,
 )
 
@@ -43,5 +44,6 @@ CHAPTERS = {
         ("forward", vectors_forward),
         ("request", vectors_request),
         ("receipt", vectors_receipt),
+        ("session", vectors_session),
     )
 }

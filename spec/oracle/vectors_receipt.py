@@ -6,7 +6,7 @@ too, with recompute RCPT-4 too."""
 import copy
 from functools import lru_cache
 
-from oracle import curve, protocol, receipt, tiny, trace, trees, vectors_forward
+from oracle import curve, protocol, receipt, session, tiny, trace, trees, vectors_forward, vectors_session
 from oracle.case import outcome, refused
 from oracle.encoding import hexa, unhex, utf8_lossy
 from oracle.prng import Prng
@@ -27,7 +27,8 @@ def sign(document, request=True, request_hash=True, claim=True, counter=True):
     """Signs again what is asked for, over whatever the document says."""
 
     def digests():
-        return receipt.digests(_decode(FORM, document, "receipt"))
+        plain = dict(document, evidence={"kind": ""})  # no part of what is signed
+        return receipt.digests(_decode(FORM, plain, "receipt"))
 
     blank = hexa(bytes(65))
     for part in ("request", "claim", "countersignature"):
@@ -385,7 +386,7 @@ def _alone():
         (part, "signature") for part in ("claim", "request", "countersignature")
     )
     add("another spec hash", "SPEC_MISMATCH", put("spec_hash", other))
-    for name, value in (("mode", 1), ("max_tokens", 0)):
+    for name, value in (("mode", 2), ("max_tokens", 0)):
         add(f"{name} {value}", "REQUEST_INVALID", put("request", name, value))
     for name, value in (
         ("top_p", 0),
@@ -793,6 +794,68 @@ def _overflow():
     return out
 
 
+def _sessions():
+    """RCPT-6: receipts whose signer is the key of the session beside the claim."""
+    out = []
+
+    def make(change=lambda d, s: None, claimed=None):
+        document = _document(BASE)
+        beside = vectors_session.document(unhex(document["request"]["model_root"], 32))
+        document["evidence"] = {"kind": "session", "session": beside}
+        change(document, beside)
+        s = vectors_session.decoded(beside)
+        identity = session.session_id(s["session"], s["ledger"])
+        document["claim"]["session"] = hexa(claimed or identity)
+        return receipt.write(sign(document))
+
+    def add(name, code, data, model=None, recompute=False):
+        out.append(_case(name, code, data, model, recompute, "RCPT-6"))
+
+    add("a session", None, make(), MODEL, True)
+
+    def of(**changes):
+        def change(document, beside):
+            beside["session"].update(changes)
+            vectors_session.sign(beside)
+
+        return change
+
+    other, mismatch = Prng("other session").hash(), "SESSION_MISMATCH"
+    add("claim of another session", mismatch, make(claimed=other))
+    add("claim of no session", mismatch, make(claimed=bytes(32)))
+    add("session of another model", mismatch, make(of(model_root=hexa(other))))
+    client = hexa(curve.address(CLIENT))
+    add("session of another operator", mismatch, make(of(operator=client)))
+
+    def stranger(document, beside):
+        beside["session"]["key"] = client
+        vectors_session.sign(beside, CLIENT)
+
+    add("session of another key", mismatch, make(stranger))
+
+    def unsigned(document, beside):
+        beside["session"]["runtime"] = hexa(other)
+
+    add("statement changed", "SESSION_SIGNATURE", make(unsigned))
+    add("session without beacon", "SESSION_INVALID", make(of(beacon=ZERO)))
+
+    def kind(document, beside):
+        document["evidence"]["kind"] = "software-key"
+
+    add("session beside a software key", "MALFORMED", make(kind))
+
+    def missing(document, beside):
+        del document["evidence"]["session"]
+
+    add("kind session without one", "MALFORMED", make(missing))
+
+    def checkpoint(document, beside):
+        document["claim"]["checkpoint"] = "1"
+
+    add("session with a checkpoint", "EVIDENCE_MISMATCH", make(checkpoint))
+    return out
+
+
 def cases():
     vectors_forward.cases_ready()
     return (
@@ -803,4 +866,5 @@ def cases():
         + _token_paths()
         + _with_model()
         + _recomputed()
+        + _sessions()
     )

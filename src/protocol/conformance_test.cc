@@ -156,6 +156,35 @@ Json request_answer(const std::string& rule, const Json& in) {
                       countersignature_digest(claim_hash, ledger));
 }
 
+Json session_answer(const std::string& rule, const Json& in) {
+  if (rule == "SESS-2") {
+    return {{"digest",
+             to_hex(registration_digest(session_from_json(in["document"], "vector").value()))}};
+  }
+  if (rule == "SESS-5" || rule == "SESS-6") {
+    const auto document = decode_session(in["document"].get<std::string>());
+    if (!document) return {{"reject", document.error().code}};
+    const Status status = check_session(*document, machine::kSpecHash);
+    return status ? Json::object() : Json({{"reject", status.error().code}});
+  }
+  const Hash ledger = hash_of(in["ledger"]);
+  const Json whole = {{"evidence", {{{"data", "AA=="}, {"name", ""}}}},
+                      {"format", "otr-session/1"},
+                      {"ledger", in["ledger"]},
+                      {"nonce", to_hex(Hash{})},
+                      {"session", in["session"]},
+                      {"signature", to_hex(crypto::Signature{})}};
+  const Session session = session_from_json(whole, "vector").value().session;
+  if (rule == "SESS-1") {
+    return {{"struct_hash", to_hex(struct_hash(session))},
+            {"id", to_hex(session_id(session, ledger))}};
+  }
+  return {{"report_data", to_hex(report_data(session_id(session, ledger), hash_of(in["nonce"])))},
+          {"gpu_nonce", to_hex(gpu_nonce(session, ledger, in["gpu"]))}};
+}
+
+TEST(Conformance, EveryVectorOfSessions) { run("session.json", session_answer); }
+
 TEST(Conformance, EveryVectorOfRequestsAndClaims) { run("request.json", request_answer); }
 
 const model::Artifact& artifact(const std::string& name) {
