@@ -3,8 +3,10 @@
 #ifndef OTR_ATTEST_NITRO_H_
 #define OTR_ATTEST_NITRO_H_
 
+#include <array>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -23,10 +25,16 @@ struct NitroDocument {
   Bytes signed_part;  // Sig_structure
   std::array<std::uint8_t, 96> r_s{};
 };
-// Strict CBOR: definite lengths in their shortest form, no key twice, nothing after the end.
-// kBadInput with the offset; code MALFORMED or UNSUPPORTED.
+// Strict CBOR (attest/cbor.h): shortest forms, no key twice, none unknown, nothing after the end.
+// With or without the tag of COSE_Sign1. kBadInput with the offset; code MALFORMED or UNSUPPORTED.
 [[nodiscard]] Result<NitroDocument> parse_nitro(ByteView bytes);
+// Every field as text and numbers, for Verdict::facts and for reports.
+[[nodiscard]] Json nitro_facts(const NitroDocument& document);
 
+// The signature, the chain to one of `anchors`, and the time of the document: a document is made
+// while its leaf is valid, and at most kNitroClockSkew seconds after `at` (AWS's clock against
+// ours).
+inline constexpr Time kNitroClockSkew = 300;
 bool verify_nitro(Verdict& verdict, const NitroDocument& document,
                   std::span<const Certificate> anchors, Time at);
 void appraise_nitro(Verdict& verdict, const NitroDocument& document, const Policy& policy,

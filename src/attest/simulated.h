@@ -10,7 +10,9 @@
 #define OTR_ATTEST_SIMULATED_H_
 
 #include <array>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "attest/certificate.h"
@@ -31,12 +33,22 @@ struct SimulatedReport {
   std::array<std::uint8_t, 96> r_s{};
   std::vector<Certificate> chain;  // leaf, root; every subject's common name begins kSimulatedName
 };
-// kBadInput with the offset; code MALFORMED.
+// At most 4096 bytes for each certificate, nothing after them. kBadInput with the offset; code
+// MALFORMED.
 [[nodiscard]] Result<SimulatedReport> parse_simulated(ByteView bytes);
 
+// Every field as text, for Verdict::facts and for reports.
+[[nodiscard]] Json simulated_facts(const SimulatedReport& report);
+
+// Names, links and validity of the chain, and the signature. Whether the root is one to be listened
+// to is the policy's word, in appraisal. Sets kind and hardware = false.
 void verify_simulated(Verdict& verdict, const SimulatedReport& report, Time at);
 void appraise_simulated(Verdict& verdict, const SimulatedReport& report, const Policy& policy,
                         const Expected& expected);
+
+// For verifiers of hardware evidence: no certificate of the chain says that it is simulated
+// (kSimulated), whatever the anchors are.
+bool check_not_simulated(Checks& checks, std::span<const Certificate> chain);
 
 }  // namespace otr::attest
 

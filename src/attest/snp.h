@@ -7,6 +7,7 @@
 #ifndef OTR_ATTEST_SNP_H_
 #define OTR_ATTEST_SNP_H_
 
+#include <array>
 #include <optional>
 #include <string>
 #include <vector>
@@ -26,13 +27,19 @@ struct SnpReport {
   std::array<std::uint8_t, 64> report_data{}, chip_id{};
   std::array<std::uint8_t, 48> measurement{}, id_key_digest{}, author_key_digest{};
   std::array<std::uint8_t, 32> host_data{}, report_id{}, report_id_ma{};
-  std::optional<std::uint8_t> cpu_family, cpu_model, cpu_stepping;  // since version 3
-  Bytes signed_part;                                                // the first 672 bytes
-  std::array<std::uint8_t, 96> r_s{};                               // big-endian
+  std::optional<std::uint8_t> cpu_family, cpu_model, cpu_stepping;       // since version 3
+  std::array<std::uint8_t, 3> current_firmware{}, committed_firmware{};  // major, minor, build
+  std::optional<std::uint64_t> launch_mitigations, current_mitigations;  // since version 5
+  Bytes signed_part;                                                     // the first 672 bytes
+  std::array<std::uint8_t, 96> r_s{};                                    // big-endian
 };
 
-// kBadInput, with field and offset; code MALFORMED or UNSUPPORTED.
+// Versions 2 to 5, exactly 1184 bytes, every reserved byte of its version zero. kBadInput, with
+// field and offset; code MALFORMED or UNSUPPORTED.
 [[nodiscard]] Result<SnpReport> parse_snp_report(ByteView bytes);
+
+// Every field as text and numbers, for Verdict::facts and for reports.
+[[nodiscard]] Json snp_facts(const SnpReport& report);
 
 struct SnpCollateral {
   // VCEK or VLEK, and where given ASK or ASVK and ARK, in any order: the chain is found by issuer.
@@ -44,7 +51,12 @@ struct SnpFound {
   std::string product;  // "Milan", "Genoa", "Turin"
   std::string signer;   // "VCEK", "VLEK"
   SnpTcb current, reported, committed, launch;
+  Bytes chip;  // CHIP_ID, or the VCEK's HWID where the report masks it; zeros under most VLEKs
+  bool crl_checked = false;
 };
+// The key that signed, the chain to the ARK of the product, and that the certificate is of this
+// chip and firmware. Product and firmware come from the report and the certificate, never from the
+// caller. Nothing where a check failed.
 std::optional<SnpFound> verify_snp(Verdict& verdict, const SnpReport& report,
                                    const SnpCollateral& collateral, const Anchors& anchors,
                                    Time at);
