@@ -25,7 +25,7 @@ FLOORS = {
     7: "ledger",
     8: "settlement",
     9: "node",
-    10: "sim",
+    10: "service sim",
     11: "apps",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
