@@ -2,7 +2,8 @@
 // them (RFC 5280), over OpenSSL. No clock, no default trust store, no network.
 //
 // DER is accepted strictly: one certificate, nothing after it. Serial number 0, which AMD uses, is
-// allowed. Nothing here judges a chain by names alone: issuance is a signature check.
+// allowed, negative ones are not. Nothing here judges a chain by names alone: issuance is a
+// signature check.
 #ifndef OTR_ATTEST_CERTIFICATE_H_
 #define OTR_ATTEST_CERTIFICATE_H_
 
@@ -67,12 +68,11 @@ class Certificate {
   [[nodiscard]] std::optional<Bytes> extension(std::string_view oid) const;
   // That `issuer`'s name and key issued this certificate (also for a root and itself).
   [[nodiscard]] bool is_issued_by(const Certificate& issuer) const;
-  // The names, key and issuer of one certificate are equal: the same trust anchor.
   [[nodiscard]] bool operator==(const Certificate& other) const;  // same DER
 
+  struct Data;  // what was parsed: certificate_parts.h, for certificate*.cc alone
+
  private:
-  friend class RevocationList;
-  struct Data;
   std::shared_ptr<const Data> data_;
 };
 
