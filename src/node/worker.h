@@ -1,4 +1,6 @@
-// The worker: a signed request in, a receipt out (SPEC REQ, CLAIM, RCPT).
+// One signed request in, one receipt out (SPEC REQ, CLAIM, RCPT), on the caller's thread and with
+// both keys in one hand. A service that answers many is inference.h; this is what each of its
+// answers has to equal.
 #ifndef OTR_NODE_WORKER_H_
 #define OTR_NODE_WORKER_H_
 
@@ -11,6 +13,7 @@
 #include "engine/forward.h"
 #include "engine/generate.h"
 #include "model/artifact.h"
+#include "node/signed_claim.h"
 #include "protocol/receipt.h"
 #include "protocol/request.h"
 
@@ -33,7 +36,7 @@ class Worker {
 
  private:
   const model::Artifact& artifact_;
-  crypto::PrivateKey session_key_;
+  ClaimSigner signer_;
   crypto::PrivateKey operator_key_;
   engine::Forward forward_;
 };
