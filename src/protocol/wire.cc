@@ -52,14 +52,13 @@ Result<Submission> decode_open(const Json& json) {
 Result<SealedSubmission> decode_sealed(const Json& json) {
   Status status;
   const Fields fields(json, "submission",
-                      {"encapsulated_key", "format", "max_tokens", "prompt_count", "request_hash",
-                       "sealed", "session"},
+                      {"format", "max_tokens", "prompt_count", "request_hash", "sealed", "session"},
                       status);
   SealedSubmission submission{.session = fields.bytes<32>("session"),
                               .request_hash = fields.bytes<32>("request_hash"),
                               .prompt_count = fields.number<std::uint32_t>("prompt_count"),
                               .max_tokens = fields.number<std::uint32_t>("max_tokens"),
-                              .encapsulated_key = fields.bytes<32>("encapsulated_key")};
+                              .sealed = {}};
   OTR_TRY(status);
   OTR_TRY_ASSIGN(submission.sealed, bytes_of(fields.member("sealed"), "submission.sealed"));
   return submission;
@@ -188,14 +187,23 @@ Result<std::string> encode_submission(const Submission& submission) {
 }
 
 Result<std::string> encode_submission(const SealedSubmission& submission) {
-  return dump_canonical_json({{"encapsulated_key", to_hex(submission.encapsulated_key)},
-                              {"format", kSealed},
+  return dump_canonical_json({{"format", kSealed},
                               {"max_tokens", submission.max_tokens},
                               {"prompt_count", submission.prompt_count},
                               {"request_hash", to_hex(submission.request_hash)},
                               {"sealed", base64_of(submission.sealed)},
                               {"session", to_hex(submission.session)}},
                              "submission");
+}
+
+Bytes seal_context(const SealedSubmission& submission) {
+  Bytes context;
+  append(context, as_bytes("OTR.seal"));
+  append(context, submission.session);
+  append(context, submission.request_hash);
+  append_le(context, submission.prompt_count);
+  append_le(context, submission.max_tokens);
+  return context;
 }
 
 Result<AnySubmission> decode_submission(std::string_view text) {

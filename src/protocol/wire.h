@@ -35,15 +35,14 @@ struct Submission {
   std::optional<std::uint32_t> logprobs;
 };
 
-// Sealed mode: all that a gateway sees. `sealed` is for the session's seal_key: HPKE base mode,
-// info and associated data as in SPEC SEAL-2.
+// Sealed mode: all that a gateway sees (SPEC SEAL-2).
 struct SealedSubmission {
   Hash session{};
   Hash request_hash{};  // digest_of the request inside: what the claim will be about
   std::uint32_t prompt_count = 0, max_tokens = 0;  // for admission; checked inside
-  Hash encapsulated_key{};
-  Bytes sealed;
+  Bytes sealed;  // seal_request (sealed.h) of the open submission, for seal_context
 };
+[[nodiscard]] Bytes seal_context(const SealedSubmission& submission);
 
 [[nodiscard]] Result<std::string> encode_submission(const Submission& submission);
 [[nodiscard]] Result<std::string> encode_submission(const SealedSubmission& submission);
@@ -86,7 +85,7 @@ struct StreamMessage {
   std::vector<TokenMessage> tokens;
   std::optional<std::vector<Hash>> trace_path;
   std::optional<ClaimMessage> claim;
-  std::optional<Bytes> sealed;  // a chunk of sealed.h whose plaintext is a message
+  std::optional<Bytes> sealed;  // first the answer's nonce, then chunks that hold messages (SEAL-3)
   std::optional<ErrorMessage> error;
 };
 [[nodiscard]] std::string encode_message(const StreamMessage& message);
