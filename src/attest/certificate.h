@@ -76,6 +76,8 @@ class Certificate {
   std::shared_ptr<const Data> data_;
 };
 
+class VerifiedCache;
+
 class RevocationList {
  public:
   [[nodiscard]] static Result<RevocationList> from_der(ByteView der);
@@ -97,8 +99,9 @@ class RevocationList {
 // one check for each of: links (kChainInvalid), anchor (kAnchorUnknown), validity of every
 // certificate at `at` (kTimeInvalid). `name` says whose chain: "PCK". Returns whether all passed;
 // `chain` may or may not hold the root itself.
+// With a cache (verified_cache.h), links that it knows are not computed again.
 bool check_chain(Checks& checks, std::string_view name, std::span<const Certificate> chain,
-                 std::span<const Certificate> anchors, Time at);
+                 std::span<const Certificate> anchors, Time at, VerifiedCache* cache = nullptr);
 
 // That `list` is issued by `issuer`, valid at `at` and does not hold `certificate`. Codes
 // kCollateralInvalid, kTimeInvalid, kRevoked.

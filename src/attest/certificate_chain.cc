@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "attest/certificate_parts.h"
+#include "attest/verified_cache.h"
 #include "base/hex.h"
 
 namespace otr::attest {
@@ -28,7 +29,8 @@ std::string misplaced(std::span<const Certificate> chain, std::size_t at) {
   return {};
 }
 
-bool check_links(Checks& checks, const std::string& name, std::span<const Certificate> chain) {
+bool check_links(Checks& checks, const std::string& name, std::span<const Certificate> chain,
+                 VerifiedCache* cache) {
   if (chain.empty() || chain.size() > kMaxChain) {
     return checks.fail(Code::kChainInvalid, name,
                        std::to_string(chain.size()) + " certificates; 1 to 16 are needed");
@@ -40,7 +42,7 @@ bool check_links(Checks& checks, const std::string& name, std::span<const Certif
     }
     names += (i == 0 ? "" : " <- ") + chain[i].subject_common_name();
     // The last link is a matter of the anchors.
-    if (i + 1 < chain.size() && !chain[i].is_issued_by(chain[i + 1])) {
+    if (i + 1 < chain.size() && !is_issued(chain[i], chain[i + 1], cache)) {
       return checks.fail(Code::kChainInvalid, name,
                          "'" + chain[i].subject_common_name() +
                              "' is not issued by the next one, '" +
@@ -54,7 +56,7 @@ bool check_links(Checks& checks, const std::string& name, std::span<const Certif
 
 // The anchor that the chain ends in or is issued by.
 const Certificate* find_anchor(std::span<const Certificate> chain,
-                               std::span<const Certificate> anchors) {
+                               std::span<const Certificate> anchors, VerifiedCache* cache) {
   for (const Certificate& anchor : anchors) {
     if (chain.back() == anchor) return &anchor;
   }
@@ -62,7 +64,7 @@ const Certificate* find_anchor(std::span<const Certificate> chain,
     const Certificate::Data& data = Certificate::Data::of(anchor);
     if (data.is_ca && data.may_sign_certificates &&
         (!data.path_length || chain.size() - 1 <= *data.path_length) &&
-        chain.back().is_issued_by(anchor)) {
+        is_issued(chain.back(), anchor, cache)) {
       return &anchor;
     }
   }
@@ -92,17 +94,17 @@ bool check_validity(Checks& checks, const std::string& name, std::span<const Cer
 }  // namespace
 
 bool check_chain(Checks& checks, std::string_view name, std::span<const Certificate> chain,
-                 std::span<const Certificate> anchors, Time at) {
+                 std::span<const Certificate> anchors, Time at, VerifiedCache* cache) {
   const std::string who(name);
   const std::string links_name = who + " chain: each certificate is issued by the next",
                     anchor_name = who + " chain ends in a trusted root",
                     validity_name = who + " chain is valid at the evaluation time";
-  if (!check_links(checks, links_name, chain)) {
+  if (!check_links(checks, links_name, chain, cache)) {
     checks.not_checked(anchor_name, "the chain is broken");
     checks.not_checked(validity_name, "the chain is broken");
     return false;
   }
-  const Certificate* anchor = find_anchor(chain, anchors);
+  const Certificate* anchor = find_anchor(chain, anchors, cache);
   const std::string last =
       "'" + chain.back().subject_common_name() + "', SHA-256 " + to_hex(chain.back().fingerprint());
   if (anchor == nullptr) {

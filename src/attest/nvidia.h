@@ -22,14 +22,27 @@
 namespace otr::attest {
 
 struct GpuReport {
-  std::array<std::uint8_t, 32> nonce{};
-  std::map<unsigned, Bytes> measurements;  // block index, from 1, to 48 bytes
+  // Types of opaque fields that are read here.
+  static constexpr std::uint16_t kDriverVersion = 3, kVbiosVersion = 6, kNvdec0Status = 11,
+                                 kChipSku = 15, kProject = 17, kProjectSku = 18, kFwid = 20,
+                                 kProtectedPcie = 21, kSwitchPdi = 22, kGpuPdis = 26,
+                                 kChipInfo = 35, kFeatureFlag = 36;
+
+  std::array<std::uint8_t, 32> nonce{}, responder_nonce{};
+  std::map<unsigned, Bytes> measurements;        // block index, from 1, to 48 bytes
+  std::map<unsigned, std::uint8_t> value_types;  // block index to DMTF type of the value
   // Opaque fields by type, in order; unknown types are kept.
   std::vector<std::pair<std::uint16_t, Bytes>> opaque;
   std::string driver_version, vbios_version;  // the first empty for switches
   Bytes signed_part;                          // request and response but the signature
   std::array<std::uint8_t, 96> r_s{};
-  bool is_switch = false;
+  bool is_switch = false;  // it names no driver
+
+  [[nodiscard]] const Bytes* field(std::uint16_t type) const;  // nullptr if absent
+  [[nodiscard]] std::string text(std::uint16_t type) const;    // printable ASCII, else empty
+  // "single", "multi-passthrough", "protected-pcie"; "contradictory" where two fields disagree or
+  // hold values that are not known. Empty for switches.
+  [[nodiscard]] std::string mode() const;
 };
 
 // kBadInput, with field and offset; code MALFORMED or UNSUPPORTED.
@@ -42,19 +55,35 @@ struct GpuCollateral {
 };
 
 struct GpuFound {
-  std::string model;  // common name's chip: "GH100", "GB100", "LS10"
+  std::string model;  // chip of the device certificate: "GH100", "GB100", "LS10"
   Bytes ueid;         // serial number of the leaf
-  std::string mode;   // "single", "multi-passthrough", "protected-pcie"
+  std::string mode;   // "single", "multi-passthrough", "protected-pcie"; empty for switches
   std::string driver, vbios;
-  bool rims_match = false;  // all measurements compared, nothing left over
-  bool fwid_matches = false;
-  bool ocsp_good = false;
+  bool rims_match = false;    // all measurements compared, nothing left over
+  bool fwid_matches = false;  // of the report and of the leaf
+  bool ocsp_good = false;     // for every certificate that needs an answer
 };
 // `policy` decides here only what is demanded of revocation and reference values: what it does not
-// demand and was not given is "not applicable", never passed.
+// demand and was not given is "not applicable", never passed. What was given and is bad fails in
+// any case. Nothing where the report is not shown to be a device's: then no appraisal can follow.
 std::optional<GpuFound> verify_gpu(Verdict& verdict, const GpuReport& report,
                                    const GpuCollateral& collateral, const Anchors& anchors,
-                                   const GpuPolicy& policy, Time at);
+                                   const GpuPolicy& policy, Time at,
+                                   VerifiedCache* cache = nullptr);
+
+// How the reference values that a report needs are called at NVIDIA's RIM service, driver first
+// (none for switches): "NV_GPU_DRIVER_GH100_550.90.07". `model` as in GpuFound.
+[[nodiscard]] std::vector<std::string> rim_names(const GpuReport& report, std::string_view model);
+
+// Compares all measurements with both manifests (either may be missing: nullptr). One check; true
+// if every active reference value was met and every other measurement is zero.
+bool compare_measurements(Checks& checks, const GpuReport& report, const Rim* driver,
+                          const Rim* vbios);
+
+// Protected PCIe: every GPU names exactly the given switches as its peers, and every switch sees as
+// many GPUs as are given, all the same ones (kDeviceRefused). Reports must have been verified.
+bool check_topology(Checks& checks, std::span<const GpuReport> gpus,
+                    std::span<const GpuReport> switches);
 
 void appraise_gpu(Verdict& verdict, const GpuReport& report, const GpuFound& found,
                   const GpuPolicy& policy, const Expected& expected);

@@ -78,9 +78,10 @@ struct GpuPolicy {  // NVIDIA GPUs; switches have a table of their own
   std::optional<std::string> min_vbios;   // "96.00.9F.00.01"; unset refuses
   AllowNames modes;                       // "single", "multi-passthrough", "protected-pcie"
   AllowList devices;                      // serial number of the leaf (ueid), big-endian bytes
-  std::optional<std::uint32_t> count;     // of devices in the evidence; unset: exactly one
+  std::optional<std::uint32_t> count;     // of devices; unset: exactly one; 0: any number
   bool require_rims = true, require_ocsp = true, allow_missing_fwid = false;
-  std::int64_t ocsp_max_age_hours = 24;  // an answer also never outlives its nextUpdate
+  std::int64_t ocsp_max_age_hours = 24;  // an answer also never outlives its nextUpdate…
+  bool ocsp_past_next_update = false;    // …unless the age alone shall decide
 };
 struct NrasPolicy {
   AllowNames models;
@@ -110,6 +111,10 @@ struct Policy {
 
 // kUsage with line and key for what is no TOML, an unknown key, or a value of another type or size.
 [[nodiscard]] Result<Policy> parse_policy(std::string_view toml);
+// The text of a policy that is part of this program (policies/), such as "genuine"; nothing for
+// other names.
+[[nodiscard]] std::optional<std::string_view> built_in_policy(std::string_view name);
+[[nodiscard]] std::vector<std::string_view> built_in_policy_names();
 // SHA-256 of the file: what a session names as its policy (SPEC SESS).
 [[nodiscard]] Hash policy_hash(std::string_view toml);
 
@@ -117,6 +122,9 @@ struct Policy {
 struct Expected {
   std::optional<Bytes> nonce;        // GPU: 32 bytes; others: found in report data or its own field
   std::optional<Bytes> report_data;  // TDX, SGX, SNP, simulated: exact bytes
+  // One for each GPU and switch, in the order of the evidence, where each has a nonce of its own
+  // (SPEC SESS-3); then `nonce` is not theirs.
+  std::vector<Bytes> gpu_nonces;
 };
 
 }  // namespace otr::attest

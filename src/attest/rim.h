@@ -15,6 +15,7 @@
 
 #include "attest/certificate.h"
 #include "attest/verdict.h"
+#include "attest/verified_cache.h"
 
 namespace otr::attest {
 
@@ -36,7 +37,7 @@ struct Rim {
 // Digest (kReferenceInvalid), signature by the leaf of its chain (kReferenceInvalid), chain and
 // validity (check_chain).
 bool verify_rim(Checks& checks, std::string_view name, const Rim& rim,
-                std::span<const Certificate> anchors, Time at);
+                std::span<const Certificate> anchors, Time at, VerifiedCache* cache = nullptr);
 
 }  // namespace otr::attest
 
