@@ -13,15 +13,30 @@ constexpr std::size_t pages_for(std::size_t positions) {
   return (positions + kTilePositions - 1) / kTilePositions;
 }
 
+// The context ends an answer too.
+std::size_t most_outputs(std::size_t prompt, std::uint32_t max_tokens,
+                         const machine::Shape& shape) {
+  return std::min<std::size_t>(max_tokens, shape.context - prompt);
+}
+
+// The last token of an answer has no rows.
+constexpr std::size_t most_pages(std::size_t prompt, std::size_t outputs) {
+  return pages_for(prompt + outputs - 1);
+}
+
 }  // namespace
 
 struct Scheduler::Sequence {
-  Sequence(Id its_id, Submission its_job, std::size_t most, const machine::Shape& shape)
-      : id(its_id), job(std::move(its_job)), most_outputs(most), known(job.prompt), kv(shape) {}
+  Sequence(Id its_id, Submission its_job, const machine::Shape& shape)
+      : id(its_id),
+        job(std::move(its_job)),
+        outputs_at_most(most_outputs(job.prompt.size(), job.max_tokens, shape)),
+        known(job.prompt),
+        kv(shape) {}
 
   Id id;
   Submission job;
-  std::size_t most_outputs;
+  std::size_t outputs_at_most;
   std::vector<std::uint32_t> known;  // prompt and output so far
   std::optional<Result<Answer>> ended;
 
@@ -37,8 +52,7 @@ struct Scheduler::Sequence {
   std::size_t shared() const { return entry == nullptr ? 0 : entry->depth(); }
   // Pages with those of the pass to come.
   std::size_t pages() const { return pages_for(kv.size() + planned); }
-  // The last token of an answer has no rows.
-  std::size_t most_pages() const { return pages_for(job.prompt.size() + most_outputs - 1); }
+  std::size_t pages_at_most() const { return most_pages(job.prompt.size(), outputs_at_most); }
 };
 
 Scheduler::Scheduler(Forward& forward, const SchedulerOptions& options)
@@ -52,13 +66,10 @@ Scheduler::Scheduler(Forward& forward, const SchedulerOptions& options)
 
 Scheduler::~Scheduler() = default;
 
-Result<Scheduler::Id> Scheduler::submit(Submission submission) {
-  if (broken_) return std::unexpected(*broken_);
-  const auto& prompt = submission.prompt;
-  if (prompt.empty() || prompt.size() >= shape_.context || submission.max_tokens == 0) {
+Status Scheduler::check(std::span<const std::uint32_t> prompt, std::uint32_t max_tokens) const {
+  if (prompt.empty() || prompt.size() >= shape_.context || max_tokens == 0) {
     return fail(ErrorKind::kUsage, "a prompt of " + std::to_string(prompt.size()) +
-                                       " tokens with at most " +
-                                       std::to_string(submission.max_tokens) +
+                                       " tokens with at most " + std::to_string(max_tokens) +
                                        " tokens of answer; both must be at least 1 and fit the "
                                        "context of " +
                                        std::to_string(shape_.context));
@@ -69,15 +80,21 @@ Result<Scheduler::Id> Scheduler::submit(Submission submission) {
                                        ", but the vocabulary has " +
                                        std::to_string(shape_.vocabulary));
   }
-  const std::size_t most =
-      std::min<std::size_t>(submission.max_tokens, shape_.context - prompt.size());
-  auto sequence = std::make_unique<Sequence>(last_id_ + 1, std::move(submission), most, shape_);
-  if (sequence->most_pages() > pages_budget_) {
-    return fail(ErrorKind::kUsage,
-                "prompt and answer may need " + std::to_string(sequence->most_pages()) +
-                    " pages of KV memory, but the whole budget is " +
-                    std::to_string(pages_budget_) + "; ask for fewer tokens or raise the budget");
+  const std::size_t pages =
+      most_pages(prompt.size(), most_outputs(prompt.size(), max_tokens, shape_));
+  if (pages > pages_budget_) {
+    return fail(ErrorKind::kUsage, "prompt and answer may need " + std::to_string(pages) +
+                                       " pages of KV memory, but the whole budget is " +
+                                       std::to_string(pages_budget_) +
+                                       "; ask for fewer tokens or raise the budget");
   }
+  return {};
+}
+
+Result<Scheduler::Id> Scheduler::submit(Submission submission) {
+  if (broken_) return std::unexpected(*broken_);
+  OTR_TRY(check(submission.prompt, submission.max_tokens));
+  auto sequence = std::make_unique<Sequence>(last_id_ + 1, std::move(submission), shape_);
   sequence->caches =
       options_.prefix_cache && sequence->job.keep == trace::TraceBuilder::Keep::kTops;
   waiting_.push_back(std::move(sequence));
@@ -148,7 +165,7 @@ void Scheduler::admit() {
 bool Scheduler::fits(const Sequence& sequence) {
   std::size_t taken = cache_.held();
   for (const auto& other : running_) taken += pages_for(other->known.size()) - other->shared();
-  std::size_t need = std::min(pages_for(sequence.known.size()) + 1, sequence.most_pages());
+  std::size_t need = std::min(pages_for(sequence.known.size()) + 1, sequence.pages_at_most());
   if (sequence.caches) {  // pages that are counted already
     const auto unlast = std::span(sequence.known).first(sequence.known.size() - 1);
     const PrefixCache::Entry* entry = cache_.find(sequence.job.cache_scope, nullptr, unlast);
@@ -276,10 +293,11 @@ void Scheduler::choose_tokens(std::span<const std::size_t> rows,
                               std::span<Sequence* const> sequences) {
   const auto choose_one = [&](Sequence& sequence, std::span<const std::int32_t> logits) {
     const Job job{sequence.job.prompt, sequence.job.sampling, sequence.job.noise};
+    if (sequence.job.on_logits) sequence.job.on_logits(logits);
     const std::uint32_t id = choose(logits, job, sequence.known);
     sequence.known.push_back(id);
     const std::size_t outputs = sequence.known.size() - job.prompt.size();
-    const bool last = sequence.job.on_token(id) || outputs == sequence.most_outputs;
+    const bool last = sequence.job.on_token(id) || outputs == sequence.outputs_at_most;
     if (!last || sequence.ended) return;
     sequence.trace->append_token(id);
     sequence.ended =

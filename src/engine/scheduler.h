@@ -71,6 +71,9 @@ struct Submission {
   std::string cache_scope;  // jobs share cached prefixes only with the same scope (prefix_cache.h)
   OnToken on_token;         // once for each output token, as it is chosen (generate.h)
   std::function<void(Result<Answer>)> on_done;  // once, the last call of a job
+  // Where given, before each on_token: the row the token is chosen from (generate.h), which stays
+  // valid until that on_token has returned.
+  OnLogits on_logits = {};
 };
 
 // One thread; the engine's own threads never show. Callbacks are called from within step(). They
@@ -100,6 +103,8 @@ class Scheduler {
   // kUsage: no prompt, an id beyond the vocabulary, a prompt that leaves no room for an answer in
   // the context, no max_tokens, or more pages than the whole budget has. kIo: a step has failed.
   Result<Id> submit(Submission submission);
+  // The part of it that never changes, kUsage. From any thread, also during a step.
+  Status check(std::span<const std::uint32_t> prompt, std::uint32_t max_tokens) const;
 
   // Ends a job: on_token is not called any more, no further pass holds rows of it, and the next
   // step() calls on_done with kCancelled. False if there is no such job (any more).
@@ -136,8 +141,8 @@ class Scheduler {
 
   Forward& forward_;
   const machine::Shape& shape_;
-  SchedulerOptions options_;
-  std::size_t pages_budget_;
+  const SchedulerOptions options_;
+  const std::size_t pages_budget_;
   PrefixCache cache_;
   Sequences running_, waiting_;  // both by age; each running one is older than each waiting one
   Id last_id_ = 0;

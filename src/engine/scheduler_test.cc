@@ -197,6 +197,8 @@ TEST(Scheduler, RefusesWhatCanNeverRun) {
   const auto refused = [&](Spec spec) {
     Client client{.spec = std::move(spec)};
     const Status status = submit(toy, scheduler, client);
+    EXPECT_EQ(scheduler.check(client.spec.prompt, client.spec.max_tokens).has_value(),
+              status.has_value());
     EXPECT_EQ(client.done, 0);
     return !status && status.error().kind == ErrorKind::kUsage;
   };
@@ -213,6 +215,34 @@ TEST(Scheduler, RefusesWhatCanNeverRun) {
   ASSERT_TRUE(submit(toy, scheduler, fits));
   while (scheduler.step()) continue;
   EXPECT_EQ(fits.outcome, alone(toy, fits.spec));
+}
+
+// Who looks at the logits sees the row each token comes from, once, whatever the company.
+TEST(Scheduler, LogitsCanBeSeenAndChangeNothing) {
+  Toy toy(1);
+  Scheduler scheduler(toy.forward, {4 * toy.page_bytes, 8, 16, true});
+  Random random(9);
+  struct Looker {
+    Client client;
+    std::vector<std::vector<std::int32_t>> rows, expected;
+  };
+  std::vector<Looker> lookers(5);
+  for (Looker& looker : lookers) {
+    looker.client.spec = {.prompt = random_ids(random, 120), .max_tokens = 30};
+    looker.client.spec.sampling.inv_t = 65536;
+    ASSERT_TRUE(submit(toy, scheduler, looker.client, {}, [&](auto logits) {
+      EXPECT_EQ(looker.rows.size(), looker.client.outcome.told.size());
+      looker.rows.emplace_back(logits.begin(), logits.end());
+    }));
+  }
+  while (scheduler.step()) continue;
+  EXPECT_GT(scheduler.gauges().preemptions, 0u);
+  for (Looker& looker : lookers) {
+    EXPECT_EQ(looker.client.outcome, alone(toy, looker.client.spec, [&](auto logits) {
+                looker.expected.emplace_back(logits.begin(), logits.end());
+              }));
+    EXPECT_EQ(looker.rows, looker.expected);
+  }
 }
 
 TEST(Scheduler, CallbacksMayCancelAndSubmit) {

@@ -72,7 +72,7 @@ struct Outcome {
   bool operator==(const Outcome&) const = default;
 };
 
-inline Outcome alone(Toy& toy, const Spec& spec) {
+inline Outcome alone(Toy& toy, const Spec& spec, const OnLogits& on_logits = {}) {
   Outcome outcome;
   trace::TraceBuilder trace(toy.artifact.view().shape, spec.keep);
   const auto output = generate(
@@ -82,7 +82,7 @@ inline Outcome alone(Toy& toy, const Spec& spec) {
         return id == spec.stop || outcome.told.size() == spec.max_tokens ||
                spec.prompt.size() + outcome.told.size() == toy.artifact.view().shape.context;
       },
-      [] { return false; });
+      [] { return false; }, on_logits);
   if (output) {
     outcome.output = *output;
     outcome.root = toy.root(trace, spec.prompt.size(), output->size(), spec.sampling);
@@ -102,7 +102,7 @@ struct Client {
 
 // `in_token` is called in each on_token.
 inline Status submit(Toy& toy, Scheduler& scheduler, Client& client,
-                     std::function<void()> in_token = {}) {
+                     std::function<void()> in_token = {}, OnLogits on_logits = {}) {
   const auto on_token = [&client, in_token](std::uint32_t id) {
     EXPECT_EQ(client.done, 0);
     client.outcome.told.push_back(id);
@@ -125,7 +125,7 @@ inline Status submit(Toy& toy, Scheduler& scheduler, Client& client,
   const Spec& spec = client.spec;
   OTR_TRY_ASSIGN(client.id,
                  scheduler.submit({spec.prompt, spec.sampling, trace::noise_block, spec.max_tokens,
-                                   spec.keep, spec.scope, on_token, on_done}));
+                                   spec.keep, spec.scope, on_token, on_done, on_logits}));
   return {};
 }
 
