@@ -21,6 +21,7 @@
 #include "attest/simulated.h"
 #include "attest/snp.h"
 #include "attest/verdict.h"
+#include "attest/verified_cache.h"
 
 namespace otr::attest {
 
@@ -43,8 +44,9 @@ struct GpuItem {
 // A document that ties CPU and GPU evidence together (attest/composite.h).
 struct Binding {
   std::string format;
-  Json report_data;               // its stated inputs
-  std::string gpu_evidence_text;  // exact bytes that were hashed
+  Json report_data;  // its stated inputs
+  // Exact bytes that were hashed; empty where there are none.
+  std::string gpu_evidence_text, switch_evidence_text;
 };
 
 struct Bundle {
@@ -61,19 +63,29 @@ struct Bundle {
   std::vector<Item> event_logs;
 };
 
+// kBadInput, with the item's name: MALFORMED where something known is broken or there twice in
+// different forms, UNSUPPORTED where it is nothing known.
 [[nodiscard]] Result<Bundle> sort_items(std::span<const Item> items);
 
 struct Appraisal {
-  std::vector<Verdict> verdicts;  // one for each piece of evidence, and one for the binding of them
-  std::vector<Check> composite;  // checks of the whole: binding, number of devices, no device twice
-  [[nodiscard]] bool accepted() const;
-  [[nodiscard]] bool hardware() const;  // of every piece
-  [[nodiscard]] const Check* failure() const;
+  std::vector<Verdict> verdicts;   // one for each piece of evidence
+  std::vector<std::string> names;  // where each piece came from
+  // Checks of the whole: binding, number of devices, no device twice, logs, collateral of no use.
+  std::vector<Check> composite;
+  Json facts = Json::object();  // of the whole: keys that are bound, events
+  // What even an accepted verdict leaves open, a sentence each; for people.
+  std::vector<std::string> not_proven;
+
+  [[nodiscard]] bool accepted() const;         // every piece, and nothing failed of the whole
+  [[nodiscard]] bool hardware() const;         // of every piece, and there is one
+  [[nodiscard]] const Check* failure() const;  // the first that failed
 };
 
-// Parse, verify and appraise everything; never fails, because what is bad is in the verdicts.
+// Parse, verify and appraise everything; never fails, because what is bad is in the verdicts. No
+// evidence at all is a failed check. `cache` may remember signatures from one call to the next.
 [[nodiscard]] Appraisal appraise(const Bundle& bundle, const Policy& policy,
-                                 const Expected& expected, const Anchors& anchors, Time at);
+                                 const Expected& expected, const Anchors& anchors, Time at,
+                                 VerifiedCache* cache = nullptr);
 
 }  // namespace otr::attest
 

@@ -78,7 +78,7 @@ struct GpuPolicy {  // NVIDIA GPUs; switches have a table of their own
   std::optional<std::string> min_vbios;   // "96.00.9F.00.01"; unset refuses
   AllowNames modes;                       // "single", "multi-passthrough", "protected-pcie"
   AllowList devices;                      // serial number of the leaf (ueid), big-endian bytes
-  std::optional<std::uint32_t> count;     // of devices; unset: exactly one; 0: any number
+  std::optional<std::uint32_t> count;     // of devices; 0: any; unset: one, if any
   bool require_rims = true, require_ocsp = true, allow_missing_fwid = false;
   std::int64_t ocsp_max_age_hours = 24;  // an answer also never outlives its nextUpdate…
   bool ocsp_past_next_update = false;    // …unless the age alone shall decide
@@ -98,6 +98,9 @@ struct SimulatedPolicy {
 
 struct Policy {
   std::string name;
+  // Tables of which there must be evidence, such as "tdx" and "nvidia": without it, who leaves a
+  // piece away is judged by the others alone.
+  std::vector<std::string> required;
   std::optional<TdxPolicy> tdx;
   std::optional<SgxPolicy> sgx;
   std::optional<SnpPolicy> snp;
