@@ -110,7 +110,7 @@ Result<crypto::PrivateKey> Home::key(const std::string& name) const {
   return key;
 }
 
-Result<std::uint64_t> Home::next_counter() const {
+Result<std::uint64_t> Home::reserve_counters(std::uint32_t count) const {
   const std::filesystem::path path = folder_ / "client.counter";
   OTR_TRY_ASSIGN(const FolderLock lock, FolderLock::take(folder_));
   std::uint64_t used = 0;
@@ -118,14 +118,14 @@ Result<std::uint64_t> Home::next_counter() const {
     OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(path, 4096));
     const std::string_view text = as_text(bytes);
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), used);
-    if (error != std::errc() || end != text.data() + text.size() || used == UINT64_MAX) {
+    if (error != std::errc() || end != text.data() + text.size() || used > UINT64_MAX - count) {
       return fail(ErrorKind::kBadInput,
                   path.string() +
                       " does not hold the last counter used, a decimal number; restore "
                       "it, or move client.key away too and begin as a new client");
     }
   }
-  OTR_TRY(env::write_file_atomically(path, as_bytes(std::to_string(used + 1)), 0600));
+  OTR_TRY(env::write_file_atomically(path, as_bytes(std::to_string(used + count)), 0600));
   return used + 1;
 }
 

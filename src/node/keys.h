@@ -28,7 +28,10 @@ class Home {
 
   // The client's next request counter (SPEC REQ-3). It is on disk before it is returned, so that
   // no crash and no second process can make a counter be used twice.
-  Result<std::uint64_t> next_counter() const;
+  Result<std::uint64_t> next_counter() const { return reserve_counters(1); }
+  // The first of `count` such counters, all of which are then used, for whoever signs often: the
+  // disk is waited for once. Requires count > 0.
+  Result<std::uint64_t> reserve_counters(std::uint32_t count) const;
 
  private:
   explicit Home(std::filesystem::path folder) : folder_(std::move(folder)) {}
