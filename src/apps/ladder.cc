@@ -17,7 +17,7 @@ std::string_view name_of(Rung rung) {
 }
 
 // The rungs of ladder() that are spoken of by number.
-constexpr std::size_t kRecomputed = 5, kProven = 6;
+constexpr std::size_t kAttested = 0, kRecomputed = 5, kProven = 6;
 
 // The rung that a failed check belongs to.
 std::size_t rung_of(const node::Audit& audit, Reject reject) {
@@ -34,18 +34,32 @@ std::size_t rung_of(const node::Audit& audit, Reject reject) {
     case Reject::kFinishMismatch:
       return kRecomputed;
     case Reject::kEvidenceMismatch:
-      return 0;
+    case Reject::kEvidenceRefused:
+    case Reject::kSessionExpired:
+      return kAttested;
     default:
       return 1;
   }
+}
+
+LadderLine attested(const node::Audit& audit) {
+  LadderLine line{.name = "session attested"};
+  if (!audit.receipt || !audit.receipt->session) {
+    line.why = "software key: an ordinary program signed, no TEE evidence";
+  } else if (!audit.session) {
+    line.why = "the receipt holds evidence: give --policy to appraise it";
+  } else if (audit.session->accepted()) {
+    line.state = Rung::kPass;
+    line.why = audit.session->description;
+  }
+  return line;
 }
 
 }  // namespace
 
 std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
   std::vector<LadderLine> lines = {
-      {.name = "session attested",
-       .why = "software key: an ordinary program signed, no TEE evidence"},
+      attested(audit),
       {.name = "claim signed by the session"},
       {.name = "output bound to the stream received",
        .why = "only the program that received the stream can say"},
@@ -63,7 +77,9 @@ std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
     // These two come after all checks of the receipt.
     if (rung != kRecomputed && !(rung == kProven && audit.receipt)) {
       for (LadderLine& other : lines) {
-        if (&other != &line) other.why = "not checked after the failure";
+        if (&other == &line) continue;
+        other.state = Rung::kNotYet;
+        other.why = "not checked after the failure";
       }
       return lines;
     }

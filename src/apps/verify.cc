@@ -4,7 +4,9 @@
 
 #include "apps/command.h"
 #include "apps/ladder.h"
+#include "apps/serve.h"
 #include "base/hex.h"
+#include "env/clock.h"
 #include "env/file.h"
 #include "env/signal.h"
 #include "node/audit.h"
@@ -14,7 +16,7 @@ namespace otr::apps {
 namespace {
 
 struct VerifyFlags {
-  std::string receipt, model, beacon;
+  std::string receipt, model, beacon, policy, at;
   unsigned threads = default_threads();
   bool recompute = false;
   bool explain = false;
@@ -27,6 +29,10 @@ std::string verdict(const node::Audit& audit) {
   }
   if (audit.inconclusive) return "INCONCLUSIVE: " + audit.inconclusive->message;
   if (audit.proven) return "PROVEN: this model gives exactly this answer to this request";
+  if (!audit.recomputed && audit.session) {
+    return "ATTESTED, provisional: " + audit.session->description +
+           "; nobody recomputed the answer (--recompute) or proved it (otr prove)";
+  }
   if (!audit.recomputed) {
     return "INCONCLUSIVE: signatures and bindings hold, but nobody recomputed the answer; add "
            "--recompute, or verify a proof (otr prove)";
@@ -36,23 +42,46 @@ std::string verdict(const node::Audit& audit) {
 
 int code_of(const node::Audit& audit) {
   if (audit.failed()) return kFailed;
-  return audit.recomputed || audit.proven ? kOk : kInconclusive;
+  if (audit.inconclusive) return kInconclusive;
+  return audit.recomputed || audit.proven || audit.session ? kOk : kInconclusive;
+}
+
+// How the evidence of a session is to be appraised, where the user says so.
+struct Appraiser {
+  std::optional<attest::Policy> policy;
+  attest::Time at = 0;
+
+  node::AuditOptions options() const { return {.policy = policy ? &*policy : nullptr, .at = at}; }
+};
+
+Result<Appraiser> make_appraiser(const VerifyFlags& flags) {
+  Appraiser appraiser{.at = env::unix_seconds()};
+  if (!flags.at.empty()) {
+    OTR_TRY_ASSIGN(appraiser.at, attest::parse_time(flags.at));
+  }
+  if (flags.policy.empty()) return appraiser;
+  OTR_TRY_ASSIGN(const std::string text, read_policy(flags.policy));
+  OTR_TRY_ASSIGN(appraiser.policy, attest::parse_policy(text));
+  return appraiser;
 }
 
 // A file that says OTRPROOF at its begin is a proof, any other a receipt.
 Result<node::Audit> audit_file(const VerifyFlags& flags, const Hash& beacon, ByteView bytes,
                                model::Artifact& model) {
+  OTR_TRY_ASSIGN(const Appraiser appraiser, make_appraiser(flags));
   if (!node::looks_like_proof(bytes)) {
     if (!flags.beacon.empty()) {
       return fail(ErrorKind::kUsage, "--beacon is about a proof, and this is a receipt");
     }
     // A receipt that fails as it stands does not deserve the time to pack a model.
-    node::Audit looked = node::audit(as_text(bytes), model, {});
+    node::AuditOptions options = appraiser.options();
+    node::Audit looked = node::audit(as_text(bytes), model, options);
     if (!flags.recompute || looked.failed()) return looked;
     const engine::PackedModel packed = pack(model, flags.threads);
-    return node::audit(
-        as_text(bytes), model,
-        {.recompute_with = &packed, .threads = flags.threads, .cancelled = env::interrupted});
+    options.recompute_with = &packed;
+    options.threads = flags.threads;
+    options.cancelled = env::interrupted;
+    return node::audit(as_text(bytes), model, options);
   }
   if (flags.recompute) {
     return fail(ErrorKind::kUsage, "a proof needs no --recompute: leave it out");
@@ -117,6 +146,15 @@ void add_verify(CLI::App& app, Run& run) {
   command->add_flag("--recompute", flags->recompute, "Compute the answer again and compare");
   command->add_option("--beacon", flags->beacon, "Value that the proof must be bound to")
       ->type_name("HEX");
+  command
+      ->add_option("--policy", flags->policy,
+                   "Appraise the session's evidence by this policy: a TOML file, or genuine")
+      ->type_name("P");
+  command
+      ->add_option("--at", flags->at,
+                   "Time of the appraisal, such as 2026-03-20T12:00:00Z: when the answer came "
+                   "(default: now)")
+      ->type_name("TIME");
   command->add_flag("--explain", flags->explain, "Print every check");
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->add_option("--threads", flags->threads, "Threads")

@@ -71,6 +71,26 @@ void recompute(Audit& audit, const model::Artifact& artifact, const AuditOptions
   audit.recomputed = !audit.failed();
 }
 
+// SPEC SESS-7 and SESS-8, of a receipt whose checks have passed.
+void appraise(Audit& audit, const AuditOptions& options) {
+  const protocol::SessionDocument& document = *audit.receipt->session;
+  const auto add = [&](std::string_view name, const Status& status) {
+    Check check{.name = name, .outcome = status ? Outcome::kPass : Outcome::kFail};
+    if (!status) {
+      check.detail = status.error().message;
+      check.reject = reject_named(status.error().code);
+    }
+    audit.report.checks.push_back(std::move(check));
+    return status.has_value();
+  };
+  if (!add("session is live", protocol::check_live(document.session, options.at))) return;
+  audit.session = protocol::appraise_session(
+      document, *options.policy,
+      options.anchors != nullptr ? *options.anchors : attest::vendor_anchors(), options.at);
+  add("evidence of the session is accepted",
+      audit.session->error ? Status(std::unexpected(*audit.session->error)) : Status());
+}
+
 }  // namespace
 
 Audit audit(std::string_view receipt_text, const model::Artifact& artifact,
@@ -82,6 +102,9 @@ Audit audit(std::string_view receipt_text, const model::Artifact& artifact,
       protocol::check_with_model(*result.receipt, artifact.view(), artifact.root());
   result.report.checks.insert(result.report.checks.end(), with_model.checks.begin(),
                               with_model.checks.end());
+  if (!result.failed() && options.policy != nullptr && result.receipt->session) {
+    appraise(result, options);
+  }
   if (!result.failed() && options.recompute_with != nullptr) recompute(result, artifact, options);
   return result;
 }
