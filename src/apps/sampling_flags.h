@@ -1,4 +1,5 @@
-// From what a person says of sampling to the integers of a request (SPEC SAMP).
+// From what a person says of sampling on the command line to the integers of a request (SPEC SAMP);
+// the numbers themselves are openai/sampling.h.
 #ifndef OTR_APPS_SAMPLING_FLAGS_H_
 #define OTR_APPS_SAMPLING_FLAGS_H_
 

@@ -8,11 +8,17 @@
 
 namespace otr::text {
 
-Result<Json> parse_json(std::string_view source, std::string_view what) {
+Result<Json> parse_json(std::string_view source, std::string_view what, const JsonBounds& bounds) {
   const auto bad = [what](std::string why) {
     return fail(ErrorKind::kBadInput, std::string(what) + " " + std::move(why));
   };
-  if (source.size() > kTokenizerBounds.max_bytes) return bad("is larger than 64 MiB");
+  if (source.size() > bounds.max_bytes) {
+    return bad("is larger than " + std::to_string(bounds.max_bytes >> 20) + " MiB");
+  }
+  // The library would take a zero byte for the end.
+  if (const std::size_t zero = source.find('\0'); zero != std::string_view::npos) {
+    return bad("is not well-formed JSON at byte " + std::to_string(zero + 1));
+  }
   struct TooMuch {};
   struct Twice {
     std::string key;
@@ -21,7 +27,7 @@ Result<Json> parse_json(std::string_view source, std::string_view what) {
   std::vector<std::set<std::string>> keys;  // of each object that is open
   const auto count = [&](int depth, Json::parse_event_t event, Json& value) {
     if (depth > static_cast<int>(kMaxJsonDepth)) throw TooMuch();
-    if (++values > 2 * kTokenizerBounds.max_values) throw TooMuch();  // keys and values
+    if (++values > 2 * bounds.max_values) throw TooMuch();  // keys and values
     if (event == Json::parse_event_t::object_start) keys.emplace_back();
     if (event == Json::parse_event_t::object_end) keys.pop_back();
     if (event == Json::parse_event_t::key &&
@@ -33,7 +39,8 @@ Result<Json> parse_json(std::string_view source, std::string_view what) {
   try {
     return Json::parse(source, count);
   } catch (const TooMuch&) {
-    return bad("nests deeper than 64 or holds more than 4194304 values");
+    return bad("nests deeper than 64 or holds more than " + std::to_string(bounds.max_values) +
+               " values");
   } catch (const Twice& twice) {
     return bad("has the key '" + utf8_lossy(std::string_view(twice.key).substr(0, 80)) +
                "' twice in one object");

@@ -17,9 +17,10 @@ namespace otr::text {
 inline constexpr JsonBounds kTokenizerBounds = {.max_bytes = std::size_t{64} << 20,
                                                 .max_values = std::size_t{4} << 20};
 
-// Any well-formed JSON within kTokenizerBounds and kMaxJsonDepth. `what` names the source in
-// errors. An object with the same key twice is refused: readers differ in which of them counts.
-[[nodiscard]] Result<Json> parse_json(std::string_view source, std::string_view what);
+// Any well-formed JSON within the bounds and kMaxJsonDepth. `what` names the source in errors. An
+// object with the same key twice is refused: readers differ in which of them counts.
+[[nodiscard]] Result<Json> parse_json(std::string_view source, std::string_view what,
+                                      const JsonBounds& bounds = kTokenizerBounds);
 
 // An error unless `object` is an object whose members are all among `allowed`.
 [[nodiscard]] Status check_members(const Json& object, std::string_view what,
