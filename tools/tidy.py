@@ -21,7 +21,7 @@ FLOORS = {
     3: "merkle attest net text",
     4: "chat model trace",
     5: "protocol zk engine referee convert",
-    6: "prover dispute eval",
+    6: "prover dispute eval openai",
     7: "ledger",
     8: "settlement",
     9: "node",
