@@ -15,9 +15,10 @@ namespace otr::node {
 
 class SimulatedTee final : public EvidenceSource {
  public:
-  // Opens FOLDER/simulated-tee (0700), making key (0600), leaf and root on first use. The root's
-  // own key is thrown away once it has signed the leaf. kIo with the path where the folder cannot
-  // be made or read; kBadInput where files in it are damaged or do not belong together.
+  // Opens FOLDER/simulated-tee.identity (0600), which holds the leaf's key, leaf and root, making
+  // it on first use; of processes that start at once all get the same. The root's own key is
+  // thrown away once it has signed the leaf. kIo with the path where the file cannot be made or
+  // read; kBadInput where it is damaged or its parts do not belong together.
   [[nodiscard]] static Result<std::unique_ptr<SimulatedTee>> open(const SimulatedOptions& options);
   ~SimulatedTee() override;
 
