@@ -95,9 +95,15 @@ Json to_json(const Timings& timings) {
 }
 
 Json to_json(const ClaimFacts& claim) {
-  return {{"receipt_id", claim.receipt_id},
-          {"claim_id", claim.claim_id},
-          {"trace_root", claim.trace_root}};
+  Json facts = {{"receipt_id", claim.receipt_id},
+                {"claim_id", claim.claim_id},
+                {"trace_root", claim.trace_root}};
+  if (!claim.session.empty()) {
+    facts["session"] = claim.session;
+    facts["verified"] = true;
+    facts["hardware"] = claim.hardware;
+  }
+  return facts;
 }
 
 Json render_choice(const Head& head, std::size_t index, const Answer& answer) {
@@ -201,11 +207,13 @@ std::string StreamRenderer::end(std::uint32_t index, protocol::FinishReason reas
   return sse_event(event);
 }
 
-std::string StreamRenderer::usage(const Usage& usage) const {
+std::string StreamRenderer::usage(const Usage& usage,
+                                  const std::optional<ClaimFacts>& claim) const {
   if (!include_usage_) return {};
   Json event = chunk();
   event["choices"] = Json::array();
   event["usage"] = to_json(usage);
+  if (claim) event["otr"] = to_json(*claim);
   return sse_event(event);
 }
 

@@ -67,6 +67,9 @@ struct ClaimFacts {
   std::string receipt_id;
   std::string claim_id;    // 0x and digits
   std::string trace_root;  // 0x and digits
+  // Of a front, which has verified it: the session's id, and whether hardware vouches for it.
+  std::string session = {};
+  bool hardware = false;
 };
 
 struct Answer {
@@ -107,8 +110,9 @@ class StreamRenderer {
   [[nodiscard]] std::string end(std::uint32_t index, protocol::FinishReason reason,
                                 const std::optional<ClaimFacts>& claim = {},
                                 const std::optional<Timings>& timings = {}) const;
-  // Nothing unless include_usage.
-  [[nodiscard]] std::string usage(const Usage& usage) const;
+  // Nothing unless include_usage. `claim` is that of the first answer.
+  [[nodiscard]] std::string usage(const Usage& usage,
+                                  const std::optional<ClaimFacts>& claim = {}) const;
 
  private:
   [[nodiscard]] Json chunk() const;

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "crypto/sha256.h"
-#include "service/error_answer.h"
 
 namespace otr::service {
 namespace {
@@ -26,8 +25,9 @@ bool is_retry(const net::Request& request) {
          count.find_first_not_of('0') != std::string_view::npos;
 }
 
-openai::ApiError conflict(std::string code, std::string message) {
-  return {409, "invalid_request_error", std::move(code), "", std::move(message)};
+std::unexpected<openai::ApiError> conflict(std::string code, std::string message) {
+  return std::unexpected(
+      openai::ApiError{409, "invalid_request_error", std::move(code), "", std::move(message)});
 }
 
 }  // namespace
@@ -337,14 +337,13 @@ void Recording::detach(std::uint64_t id) {
 Idempotency::Idempotency(std::shared_ptr<WorkQueue> queue, IdempotencyOptions options)
     : state_(std::make_shared<IdempotencyState>(std::move(queue), options)) {}
 
-std::shared_ptr<Recording> Idempotency::admit(const std::shared_ptr<net::Exchange>& exchange,
-                                              const Hash& api_key) {
+openai::Parsed<std::shared_ptr<Recording>> Idempotency::admit(
+    const std::shared_ptr<net::Exchange>& exchange, const Hash& api_key) {
   const net::Request& request = exchange->request();
   const std::string key(request.header("idempotency-key").value_or(""));
   if (key.size() > kMaxKeyBytes) {
-    exchange->respond(error_answer(openai::invalid_request(
-        "", "An 'Idempotency-Key' has at most 255 characters.", "idempotency_key_too_long")));
-    return nullptr;
+    return std::unexpected(openai::invalid_request(
+        "", "An 'Idempotency-Key' has at most 255 characters.", "idempotency_key_too_long"));
   }
   std::shared_ptr<Recording> made(new Recording(state_, request));
   made->api_key_ = api_key;
@@ -358,16 +357,12 @@ std::shared_ptr<Recording> Idempotency::admit(const std::shared_ptr<net::Exchang
     case IdempotencyState::Found::kJoined:
       break;
     case IdempotencyState::Found::kOtherBody:
-      exchange->respond(error_answer(
-          conflict("idempotency_key_reuse",
-                   "This 'Idempotency-Key' was used with another body: use a new key.")));
-      break;
+      return conflict("idempotency_key_reuse",
+                      "This 'Idempotency-Key' was used with another body: use a new key.");
     case IdempotencyState::Found::kGone:
-      exchange->respond(error_answer(
-          conflict("idempotency_answer_gone",
-                   "This 'Idempotency-Key' has been answered, and the answer was too long to be "
-                   "kept.")));
-      break;
+      return conflict("idempotency_answer_gone",
+                      "This 'Idempotency-Key' has been used, and the answer was too long to be "
+                      "kept.");
   }
   return nullptr;
 }

@@ -30,6 +30,7 @@
 
 #include "base/bytes.h"
 #include "net/server.h"
+#include "openai/error.h"
 #include "service/work_queue.h"
 
 namespace otr::service {
@@ -111,10 +112,10 @@ class Idempotency {
  public:
   Idempotency(std::shared_ptr<WorkQueue> queue, IdempotencyOptions options);
 
-  // The exchange to answer in place of the one given; null where that has been taken care of: it
-  // was joined to an older one, or refused (400, 409). `api_key` is ApiKeys::check's.
-  [[nodiscard]] std::shared_ptr<Recording> admit(const std::shared_ptr<net::Exchange>& exchange,
-                                                 const Hash& api_key);
+  // The exchange to answer in place of the one given; null where that was joined to an older one
+  // and is taken care of; an error (400, 409) to answer with. `api_key` is ApiKeys::check's.
+  [[nodiscard]] openai::Parsed<std::shared_ptr<Recording>> admit(
+      const std::shared_ptr<net::Exchange>& exchange, const Hash& api_key);
 
  private:
   std::shared_ptr<IdempotencyState> state_;
