@@ -55,6 +55,7 @@ class Progress {
 // Adds a command; `run` returns the exit code. Called by main for each command.
 using Run = std::function<int()>;
 void add_ask(CLI::App& app, Run& run);
+void add_attest(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
 void add_prove(CLI::App& app, Run& run);
 void add_model(CLI::App& app, Run& run);
