@@ -22,10 +22,13 @@ struct NrasToken {
   Jwt overall;
   std::vector<std::pair<std::string, Jwt>> devices;  // "GPU-0"
 };
-// kBadInput, code MALFORMED.
+// The array ["JWT", overall], {name: device} of the service, also as the member "detached_eat" of
+// what its command line prints. kBadInput, code MALFORMED. Nothing is verified.
 [[nodiscard]] Result<NrasToken> parse_nras(std::string_view json);
 
-// `jwks` is the key set as it was served with the token; empty where it is not at hand.
+// `jwks` is the key set as it was served with the token; empty where it is not at hand. NVIDIA
+// publishes no root for it that could be pinned here: who fetched the key set vouches for it, and a
+// check says so. A verdict on a token never says hardware = true.
 void verify_nras(Verdict& verdict, const NrasToken& token, std::string_view jwks, Time at);
 void appraise_nras(Verdict& verdict, const NrasToken& token, const NrasPolicy& policy,
                    const Expected& expected, Time at);
