@@ -28,20 +28,31 @@ struct DcapCollateral {
   std::optional<RevocationList> pck_crl, root_crl;
 };
 
-// Stage verify of a parsed quote: chains, lists, identities, signatures, TCB status. Facts and
-// status are then in the quote's verdict and in `found`.
+// Stage verify of a parsed quote: signatures, chains, lists, identities, TCB status. Every check is
+// made that can be, so that a verdict says all that is wrong and not the first thing alone. Facts
+// of quote and collateral are then in the verdict. `hardware` is set where the PCK chain ends in
+// one of `anchors` (a caller who passes roots of its own must not take it for a vendor's word).
 struct DcapFound {
-  std::string tcb_status;  // "UpToDate", "OutOfDate", …: platform, QE and TDX module converged
-  Time tcb_date = 0;
-  std::vector<std::string> advisories;
-  std::uint32_t evaluation_number = 0;  // the lower of TCB info and QE identity
+  // "UpToDate", "OutOfDate", …: platform, QE and TDX module converged. Empty where collateral that
+  // would tell is missing or not genuine, of which a failed check says more.
+  std::string tcb_status;
+  Time tcb_date = 0;  // of the platform's level
+  // Of an outdated level: the date of the next newer one, since when there was a better state.
+  std::optional<Time> superseded;
+  std::vector<std::string> advisories;  // of platform, QE and TDX module, sorted
+  std::uint32_t evaluation_number = 0;  // the lower of TCB info and QE identity; 0 without them
   Bytes ppid, fmspc, platform_instance;
-  // Issue date of the oldest item, and the moment at which the first one expires.
+  // Issue date of the oldest item (but for the root's list, which lives for a year), and the moment
+  // at which the first one expires; 0 where there is none.
   Time oldest_issue = 0, expires = 0;
 };
+// Nothing where the quote itself is not genuine: then there is nothing to appraise.
 std::optional<DcapFound> verify_quote(Verdict& verdict, const Quote& quote,
                                       const DcapCollateral& collateral, const Anchors& anchors,
                                       Time at);
+
+// Everything a quote says, decoded: for reports.
+[[nodiscard]] Json quote_facts(const Quote& quote);
 
 // Stage appraise, of what verify_quote found.
 void appraise_quote(Verdict& verdict, const Quote& quote, const DcapFound& found,

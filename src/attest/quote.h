@@ -38,16 +38,21 @@ struct Quote {
   TdReport td;        // of kTdx
   SgxReport enclave;  // of kSgx
   std::array<std::uint8_t, 16> qe_vendor_id{};
+  std::array<std::uint8_t, 20> user_data{};  // of the header: a platform's name for itself
   Bytes signed_part;  // header and body, as signed
   std::array<std::uint8_t, 64> signature{}, attestation_key{}, qe_report_signature{};
   Bytes qe_report;  // 384 bytes, as signed
   SgxReport qe;     // the same, parsed
   Bytes qe_auth_data;
   std::vector<Certificate> pck_chain;  // leaf first
-  std::size_t trailing_zeros = 0;      // ignored bytes after the quote; others are refused
+  // Bytes after the quote, which nothing signs: zeros are what drivers pad with, and are ignored;
+  // for others verify_quote refuses, after it has said what else it found.
+  std::size_t trailing_bytes = 0;
+  bool trailing_zeros = true;
 };
 
-// kBadInput, with field and offset; code names attest::Code: MALFORMED or UNSUPPORTED.
+// kBadInput, with field and offset; code names attest::Code: MALFORMED or UNSUPPORTED. Quotes are
+// malleable (in their certificates and after their end): never take a hash of one for an identity.
 [[nodiscard]] Result<Quote> parse_quote(ByteView bytes);
 
 }  // namespace otr::attest
