@@ -1,8 +1,11 @@
 // otr ask: a prompt in, an answer (or several) and its receipt out, computed on this machine.
 
 #include <algorithm>
-#include <cstdio>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
+#include <utility>
 
 #include "apps/command.h"
 #include "apps/ladder.h"
@@ -13,9 +16,11 @@
 #include "env/clock.h"
 #include "env/file.h"
 #include "env/signal.h"
+#include "node/audit.h"
+#include "node/inference.h"
 #include "node/keys.h"
-#include "node/worker.h"
 #include "protocol/answer_text.h"
+#include "protocol/wire.h"
 #include "trace/header.h"
 
 namespace otr::apps {
@@ -126,6 +131,91 @@ class Stream {
   std::vector<std::uint32_t> ids_;
 };
 
+// What the engine's thread tells of several answers, for a reader who takes one after another.
+class Incoming {
+ public:
+  explicit Incoming(std::size_t count) : answers_(count) {}
+
+  void token(std::size_t i, const node::TokenInfo& token) {
+    const std::lock_guard lock(mutex_);
+    answers_[i].tokens.push_back(token);
+    changed_.notify_one();
+  }
+  void done(std::size_t i, Result<node::Finished> outcome) {
+    const std::lock_guard lock(mutex_);
+    answers_[i].outcome = std::move(outcome);
+    answers_[i].done_ns = env::monotonic_ns();
+    changed_.notify_one();
+  }
+
+  struct News {
+    std::vector<node::TokenInfo> tokens;
+    std::optional<Result<node::Finished>> outcome;
+    std::int64_t done_ns = 0;
+  };
+  // What is new of answer i; waits for it, but not so long that a signal would have to wait.
+  News next(std::size_t i) {
+    std::unique_lock lock(mutex_);
+    News& news = answers_[i];
+    changed_.wait_for(lock, std::chrono::milliseconds(50),
+                      [&] { return news.outcome || !news.tokens.empty(); });
+    return std::exchange(news, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<News> answers_;
+};
+
+// All answers of a command, which run together and share the prompt.
+struct Answering {
+  const AskFlags& flags;
+  const model::Artifact& artifact;
+  const Prompt& prompt;
+  std::vector<protocol::SignedRequest> requests;
+  crypto::PrivateKey operator_key;
+  Incoming incoming{requests.size()};
+  std::unique_ptr<node::InferenceService> service = nullptr;  // ends before `incoming`
+  std::vector<node::InferenceService::Id> ids = {};
+  std::int64_t begin_ns = 0;
+};
+
+// Memory for as many whole answers as run at a time.
+node::InferenceOptions options_for(const Answering& answering) {
+  const machine::Shape& shape = answering.artifact.view().shape;
+  node::InferenceOptions options{.threads = answering.flags.threads};
+  engine::SchedulerOptions& scheduler = options.scheduler;
+  scheduler.max_sequences = std::min(answering.requests.size(), scheduler.max_sequences);
+  scheduler.prefix_cache = answering.requests.size() > 1;
+  // A prefix is shared page by page.
+  if (scheduler.prefix_cache) scheduler.max_rows = engine::kTilePositions;
+  const std::size_t positions = std::min<std::size_t>(
+      shape.context, answering.prompt.ids.size() + answering.requests[0].request.max_tokens);
+  scheduler.kv_budget_bytes = scheduler.max_sequences * (positions / engine::kTilePositions + 1) *
+                              engine::KvPage::size_bytes(shape);
+  options.max_waiting = answering.requests.size();
+  return options;
+}
+
+Status begin(Answering& answering, const engine::PackedModel& packed,
+             crypto::PrivateKey session_key) {
+  OTR_TRY_ASSIGN(answering.service, node::InferenceService::start(answering.artifact, packed,
+                                                                  {.key = std::move(session_key)},
+                                                                  options_for(answering)));
+  answering.begin_ns = env::monotonic_ns();
+  Incoming& incoming = answering.incoming;
+  for (std::size_t i = 0; i < answering.requests.size(); ++i) {
+    node::Job job{.request = answering.requests[i],
+                  .prompt_ids = answering.prompt.ids,
+                  .logprobs = answering.flags.logprobs,
+                  .on_token = [&incoming, i](auto& token) { incoming.token(i, token); },
+                  .on_done = [&incoming, i](auto done) { incoming.done(i, std::move(done)); }};
+    OTR_TRY_ASSIGN(answering.ids.emplace_back(), answering.service->submit(std::move(job)));
+  }
+  return {};
+}
+
 struct Answered {
   protocol::Receipt receipt;
   std::string receipt_text;
@@ -133,35 +223,39 @@ struct Answered {
   node::Audit audit;
   double seconds = 0;
   bool stream_is_receipts = false;
-  std::optional<Logprobs> logprobs;
+  std::optional<std::vector<node::TokenLogprobs>> logprobs;
 
   bool good() const { return !audit.failed() && stream_is_receipts; }
 };
 
-Result<Answered> answer(const AskFlags& flags, const model::Artifact& artifact,
-                        node::Worker& worker, const protocol::SignedRequest& request,
-                        const Prompt& prompt) {
+Result<Answered> answer(Answering& answering, std::size_t i) {
+  const protocol::SignedRequest& request = answering.requests[i];
+  const machine::Model& model = answering.artifact.view();
   Answered answered;
-  Stream stream(artifact.view(), request.request, !flags.json);
-  LogprobCollector logprobs(flags.logprobs.value_or(0));
-  engine::OnLogits on_logits;
-  if (flags.logprobs) on_logits = [&](auto logits) { logprobs.push_logits(logits); };
-  const auto on_token = [&](std::uint32_t id) {
-    stream.push(id);
-    if (flags.logprobs) logprobs.push_token(id);
-  };
-  const std::int64_t begin = env::monotonic_ns();
-  auto receipt = worker.serve(request, prompt.ids, on_token, env::interrupted, on_logits);
+  if (answering.flags.logprobs) answered.logprobs.emplace();
+  Stream stream(model, request.request, !answering.flags.json);
+  std::optional<Result<node::Finished>> outcome;
+  while (!outcome) {
+    if (env::interrupted()) {
+      for (const auto id : answering.ids) answering.service->cancel(id);
+    }
+    Incoming::News news = answering.incoming.next(i);
+    for (node::TokenInfo& token : news.tokens) {
+      stream.push(token.id);
+      if (token.logprobs) answered.logprobs->push_back(*std::move(token.logprobs));
+    }
+    outcome = std::move(news.outcome);
+    answered.seconds = static_cast<double>(news.done_ns - answering.begin_ns) / 1e9;
+  }
   stream.finish();
-  if (!receipt) return std::unexpected(std::move(receipt).error());
-  answered.seconds = static_cast<double>(env::monotonic_ns() - begin) / 1e9;
-  answered.receipt = *std::move(receipt);
+  if (!*outcome) return std::unexpected(outcome->error());
+  answered.receipt = node::make_receipt(request, answering.prompt.ids, **std::move(outcome), model,
+                                        answering.operator_key);
   answered.text = stream.text();
-  if (flags.logprobs) answered.logprobs = logprobs.logprobs();
 
   // The client's own look at what it was given, as if it came from a stranger.
   OTR_TRY_ASSIGN(answered.receipt_text, protocol::encode_receipt(answered.receipt));
-  answered.audit = node::audit(answered.receipt_text, artifact, {});
+  answered.audit = node::audit(answered.receipt_text, answering.artifact, {});
   answered.stream_is_receipts = stream.ids() == answered.receipt.output_ids;
   return answered;
 }
@@ -178,7 +272,7 @@ Json to_json(const Answered& answered, const machine::Model& model) {
                {"trace_root", to_hex(receipt.claim.trace_root)},
                {"milliseconds", static_cast<std::int64_t>(answered.seconds * 1000)},
                {"ladder", to_json(ladder(answered.audit, true))}};
-  if (answered.logprobs) json["logprobs_not_covered"] = to_json(*answered.logprobs, model);
+  if (answered.logprobs) json["logprobs_not_covered"] = apps::to_json(*answered.logprobs, model);
   return json;
 }
 
@@ -218,21 +312,21 @@ Result<int> ask(const AskFlags& flags) {
     OTR_TRY_ASSIGN(folder, node::Home::default_folder());
   }
   OTR_TRY_ASSIGN(const node::Home home, node::Home::open(folder));
-  OTR_TRY_ASSIGN(const auto requests, make_requests(flags, artifact, prompt, home));
+  OTR_TRY_ASSIGN(auto requests, make_requests(flags, artifact, prompt, home));
   OTR_TRY_ASSIGN(crypto::PrivateKey session_key, node::new_session_key());
   OTR_TRY_ASSIGN(crypto::PrivateKey operator_key, home.key("operator"));
 
   const engine::PackedModel packed = pack(artifact, flags.threads);
-  node::Worker worker(artifact, packed, std::move(session_key), std::move(operator_key),
-                      flags.threads);
+  Answering answering{flags, artifact, prompt, std::move(requests), std::move(operator_key)};
+  OTR_TRY(begin(answering, packed, std::move(session_key)));
   Json answers = Json::array();
   bool good = true;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
+  for (std::size_t i = 0; i < flags.n; ++i) {
     if (flags.n > 1 && !flags.json) {
       OTR_TRY(print((i == 0 ? "" : "\n") + std::string("Answer ") + std::to_string(i + 1) + " of " +
                     std::to_string(flags.n) + ":\n"));
     }
-    OTR_TRY_ASSIGN(const Answered answered, answer(flags, artifact, worker, requests[i], prompt));
+    OTR_TRY_ASSIGN(const Answered answered, answer(answering, i));
     good = good && answered.good();
     std::filesystem::path file;
     if (!flags.receipt.empty()) {
@@ -261,7 +355,7 @@ void add_answer_flags(CLI::App& command, AskFlags& flags) {
       ->type_name("TEXT")
       ->allow_extra_args(false);
   command
-      .add_option("--n", flags.n, "So many answers, one after another; their seeds follow from one")
+      .add_option("--n", flags.n, "So many answers, computed together; their seeds follow from one")
       ->capture_default_str()
       ->check(CLI::Range(1, 128));
   command
@@ -269,7 +363,7 @@ void add_answer_flags(CLI::App& command, AskFlags& flags) {
                   "Show the log-probability of each token and the K likeliest, 0 to 20 (of the raw "
                   "logits, by floating point: not covered by the claim)")
       ->type_name("K")
-      ->check(CLI::Range(0u, kMaxLogprobs));
+      ->check(CLI::Range(0u, protocol::kMaxTopLogprobs));
 }
 
 }  // namespace

@@ -6,8 +6,8 @@
 #include <numeric>
 
 #include "engine/generate.h"
-#include "model/random_artifact.h"
 #include "node/audit.h"
+#include "node/test_requests.h"
 #include "node/worker.h"
 #include "protocol/finish.h"
 #include "text/utf8.h"
@@ -19,64 +19,6 @@ namespace {
 using protocol::FinishReason;
 using protocol::Receipt;
 using protocol::SignedRequest;
-
-crypto::PrivateKey key_of(std::uint8_t byte) {
-  return *crypto::PrivateKey::from_bytes(Bytes(32, byte));
-}
-
-const Bytes& model_file(std::uint64_t seed) {
-  static const Bytes files[] = {*model::encode_artifact(model::random_artifact({.seed = 1})),
-                                *model::encode_artifact(model::random_artifact({.seed = 2}))};
-  return files[seed - 1];
-}
-
-const model::Artifact& artifact(std::uint64_t seed = 1) {
-  static const model::Artifact models[] = {*model::parse_artifact(model_file(1)),
-                                           *model::parse_artifact(model_file(2))};
-  return models[seed - 1];
-}
-
-machine::Sampling sampled(std::uint8_t seed) {
-  machine::Sampling sampling{.inv_t = 65536};
-  sampling.top_p = 65536;
-  sampling.seed[0] = seed;
-  return sampling;
-}
-
-machine::Sampling greedy() {
-  machine::Sampling sampling;
-  sampling.top_p = 65536;
-  return sampling;
-}
-
-const std::vector<std::uint32_t> kPrompt = {3, 1, 4, 1, 5};
-
-struct Ask {
-  std::vector<std::uint32_t> prompt = kPrompt;
-  machine::Sampling sampling = greedy();
-  std::uint32_t max_tokens = 12;
-  std::vector<std::string> stop = {};
-};
-
-void sign_request(SignedRequest& request) {
-  const crypto::PrivateKey client = key_of(7);
-  request.request.client = client.address();
-  request.request.task_id = protocol::task_id(client.address(), request.request.counter);
-  request.signature = client.sign(protocol::digest_of(request.request, Hash{}));
-}
-
-SignedRequest request_of(const Ask& ask) {
-  SignedRequest request;
-  request.request.counter = 1;
-  request.request.model_root = artifact().root();
-  request.request.prompt_root = trace::token_root(ask.prompt);
-  request.request.prompt_count = static_cast<std::uint32_t>(ask.prompt.size());
-  request.request.max_tokens = ask.max_tokens;
-  request.request.sampling = ask.sampling;
-  request.request.stop = ask.stop;
-  sign_request(request);
-  return request;
-}
 
 Result<Receipt> serve(const SignedRequest& request, const std::vector<std::uint32_t>& prompt,
                       unsigned threads = 1, const model::Artifact& from = artifact()) {
