@@ -23,6 +23,8 @@ class Home {
   // $OTR_HOME, else $XDG_DATA_HOME/otr, else $HOME/.local/share/otr.
   static Result<std::filesystem::path> default_folder();
 
+  [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
+
   // The key in NAME.key, made on first use (mode 0600).
   Result<crypto::PrivateKey> key(const std::string& name) const;
 

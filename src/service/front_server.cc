@@ -1,0 +1,42 @@
+#include "service/front_server.h"
+
+#include <utility>
+
+namespace otr::service {
+
+Result<std::unique_ptr<FrontServer>> FrontServer::start(const node::Home& home,
+                                                        std::vector<ServedModel> models,
+                                                        Upstream& upstream,
+                                                        FrontServerOptions options, Route route) {
+  std::unique_ptr<FrontServer> made(new FrontServer);
+  OTR_TRY_ASSIGN(made->signer_, RequestSigner::open(home));
+  OTR_TRY_ASSIGN(made->store_, ReceiptStore::open(home.folder() / "receipts.sqlite"));
+  made->front_ = std::make_unique<Front>(std::move(models), std::move(options.keys),
+                                         FrontServices{.upstream = upstream,
+                                                       .signer = *made->signer_,
+                                                       .store = *made->store_,
+                                                       .metrics = made->metrics_,
+                                                       .log = made->log_},
+                                         options.front);
+  made->route_ = std::move(route);
+  OTR_TRY_ASSIGN(made->server_,
+                 net::Server::start(std::move(options.listen),
+                                    [raw = made.get()](std::shared_ptr<net::Exchange> exchange) {
+                                      raw->handle(exchange);
+                                    }));
+  return made;
+}
+
+FrontServer::~FrontServer() { stop(0); }
+
+void FrontServer::handle(const std::shared_ptr<net::Exchange>& exchange) {
+  if (!route_ || !route_(*this, exchange)) front_->handle(exchange);
+}
+
+void FrontServer::stop(std::uint32_t deadline_ms) {
+  if (front_) front_->drain();
+  if (server_) server_->stop(deadline_ms);
+  if (front_) front_->stop();
+}
+
+}  // namespace otr::service

@@ -1,0 +1,170 @@
+#include "service/gateway.h"
+
+#include <map>
+#include <mutex>
+#include <utility>
+
+#include "base/hex.h"
+#include "env/clock.h"
+#include "service/relay.h"
+
+namespace otr::service {
+namespace {
+
+using ExchangePtr = std::shared_ptr<net::Exchange>;
+
+net::Response session_list(const Json& sessions) {
+  return net::json_response(200, Json{{"sessions", sessions}}.dump());
+}
+
+// Fresh evidence of all workers, asked for side by side; who does not answer is left out.
+class FreshSessions : public std::enable_shared_from_this<FreshSessions> {
+ public:
+  FreshSessions(ExchangePtr exchange, std::size_t count)
+      : exchange_(std::move(exchange)), bodies_(count), open_(count) {}
+
+  void start(net::Client& client, const WorkerPool& workers) {
+    const std::string query = exchange_->request().query;
+    for (std::size_t i = 0; i < workers.workers().size(); ++i) {
+      auto self = shared_from_this();
+      client.send({.url = workers.workers()[i]->url() + "/v1/otr/sessions?" + query,
+                   .idle_timeout_ms = 30'000},
+                  {.on_head = [](unsigned, const net::Headers&) {},
+                   .on_body = [self, i](std::string_view part) { self->bodies_[i] += part; },
+                   .on_done = [self](const Status&) { self->one_done(); }});
+    }
+  }
+
+ private:
+  // All calls end on the client's one I/O thread.
+  void one_done() {
+    if (--open_ > 0) return;
+    Json sessions = Json::array();
+    for (const std::string& body : bodies_) {
+      const Json json = Json::parse(body, nullptr, false);
+      if (!json.is_object() || !json.contains("sessions") || !json["sessions"].is_array()) continue;
+      for (const Json& session : json["sessions"]) sessions.push_back(session);
+    }
+    if (sessions.empty()) {
+      net::Response busy = net::error_response(503, "unavailable_error", "no_evidence",
+                                               "No worker gave fresh evidence; try again.");
+      busy.headers.push_back({"Retry-After", "1"});
+      exchange_->respond(std::move(busy));
+      return;
+    }
+    exchange_->respond(session_list(sessions));
+  }
+
+  ExchangePtr exchange_;
+  std::vector<std::string> bodies_;
+  std::size_t open_;
+};
+
+}  // namespace
+
+class Gateway::Body {
+ public:
+  static Result<std::unique_ptr<Body>> start(const node::Home& home,
+                                             std::vector<ServedModel> models,
+                                             GatewayOptions options) {
+    auto body = std::make_unique<Body>();
+    OTR_TRY_ASSIGN(body->client_, net::Client::create());
+    OTR_TRY_ASSIGN(crypto::PrivateKey operator_key, home.key("operator"));
+    const auto key = std::make_shared<const crypto::PrivateKey>(std::move(operator_key));
+    std::vector<std::unique_ptr<HttpUpstream>> workers;
+    for (const std::string& url : options.worker_urls) {
+      workers.push_back(HttpUpstream::start(
+          *body->client_, {.url = url, .policy = options.policy, .operator_key = key}));
+    }
+    body->workers_ = std::make_unique<WorkerPool>(std::move(workers));
+    for (const ServedModel& model : models) body->models_[model.artifact->root()] = model.artifact;
+    OTR_TRY_ASSIGN(
+        body->server_,
+        FrontServer::start(home, std::move(models), *body->workers_, std::move(options.server),
+                           [raw = body.get()](FrontServer& server, const ExchangePtr& exchange) {
+                             return raw->handle(server, exchange);
+                           }));
+    return body;
+  }
+
+  ~Body() {
+    // Answers end before what they stand on goes.
+    server_.reset();
+    workers_.reset();
+    client_.reset();
+  }
+
+  FrontServer& server() { return *server_; }
+  WorkerPool& workers() { return *workers_; }
+
+ private:
+  bool handle(FrontServer& server, const ExchangePtr& exchange) {
+    const net::Request& request = exchange->request();
+    if (request.path == "/v1/otr/sessions" && request.method == "GET") {
+      sessions(exchange);
+      return true;
+    }
+    if (request.path != "/v1/otr/requests" || request.method != "POST") return false;
+    if (const auto key = server.front().authorize(exchange)) {
+      relay_submission({.client = client_.get(),
+                        .workers = workers_.get(),
+                        .receipts = &server.receipts(),
+                        .model = [this](const Hash& root) { return model(root); },
+                        .unix_seconds = env::unix_seconds},
+                       exchange, *key);
+    }
+    return true;
+  }
+
+  // Sessions are for everybody: whoever wants to know whom he would trust needs no key.
+  void sessions(const ExchangePtr& exchange) {
+    const auto query = net::parse_query(exchange->request().query);
+    if (!query || query->size() > 1 || (query->size() == 1 && query->front().name != "nonce")) {
+      exchange->respond(net::error_response(400, "invalid_request_error", "invalid_query",
+                                            "The query may hold nonce=0x… alone.", "nonce"));
+      return;
+    }
+    if (!query->empty()) {
+      std::make_shared<FreshSessions>(exchange, workers_->workers().size())
+          ->start(*client_, *workers_);
+      return;
+    }
+    Json list = Json::array();
+    for (const auto& worker : workers_->workers()) {
+      for (const auto& session : worker->sessions()) {
+        if (auto json = protocol::session_to_json(session->document)) {
+          list.push_back(*std::move(json));
+        }
+      }
+    }
+    exchange->respond(session_list(list));
+  }
+
+  const machine::Model* model(const Hash& root) const {
+    const auto found = models_.find(root);
+    return found == models_.end() ? nullptr : &found->second->view();
+  }
+
+  std::unique_ptr<net::Client> client_;
+  std::unique_ptr<WorkerPool> workers_;
+  std::map<Hash, std::shared_ptr<const model::Artifact>> models_;
+  std::unique_ptr<FrontServer> server_;
+};
+
+Result<std::unique_ptr<Gateway>> Gateway::start(const node::Home& home,
+                                                std::vector<ServedModel> models,
+                                                GatewayOptions options) {
+  if (options.worker_urls.empty()) {
+    return fail(ErrorKind::kUsage, "a gateway needs at least one worker: --worker URL");
+  }
+  OTR_TRY_ASSIGN(auto body, Body::start(home, std::move(models), std::move(options)));
+  return std::unique_ptr<Gateway>(new Gateway(std::move(body)));
+}
+
+Gateway::Gateway(std::unique_ptr<Body> body) : body_(std::move(body)) {}
+Gateway::~Gateway() = default;
+std::uint16_t Gateway::port() const { return body_->server().port(); }
+WorkerPool& Gateway::workers() { return body_->workers(); }
+void Gateway::stop(std::uint32_t deadline_ms) { body_->server().stop(deadline_ms); }
+
+}  // namespace otr::service
