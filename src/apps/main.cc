@@ -34,6 +34,10 @@ int run_command(int argc, char** argv) {
   otr::apps::add_ask(app, run);
   otr::apps::add_verify(app, run);
   otr::apps::add_prove(app, run);
+  otr::apps::add_up(app, run);
+  otr::apps::add_worker(app, run);
+  otr::apps::add_gateway(app, run);
+  otr::apps::add_proxy(app, run);
   otr::apps::add_model(app, run);
   otr::apps::add_model_random(app, run);
   otr::apps::add_tokenize(app, run);

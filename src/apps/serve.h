@@ -2,6 +2,7 @@
 #ifndef OTR_APPS_SERVE_H_
 #define OTR_APPS_SERVE_H_
 
+#include <CLI/CLI.hpp>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -48,6 +49,9 @@ struct WorkerFlags {
   std::size_t max_sequences = 32, max_waiting = 64;
   unsigned threads = 1;
 };
+
+// Its flags but model, listen, operator and home.
+void add_worker_options(CLI::App& command, WorkerFlags& flags);
 
 // A worker and all that it stands on, in the order in which it has to go.
 struct RunningWorker {

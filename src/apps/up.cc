@@ -1,0 +1,148 @@
+// otr up: worker, gateway and proxy on one machine, in one process, to try them.
+#include <algorithm>
+
+#include "apps/command.h"
+#include "apps/front_flags.h"
+#include "apps/serve.h"
+#include "base/hex.h"
+#include "env/clock.h"
+#include "env/file.h"
+#include "node/simulated_tee.h"
+#include "service/gateway.h"
+
+namespace otr::apps {
+namespace {
+
+constexpr std::uint32_t kDrainMs = 5'000;
+
+struct UpFlags : FrontFlags {
+  WorkerFlags worker;
+  std::string model;
+  std::uint16_t gateway_port = 8080, proxy_port = 8089;
+};
+
+// The policy of somebody who tries things on his own machine: this installation's simulated TEE
+// running this very program, and no hardware at all.
+Result<std::string> simulated_policy(const std::string& home) {
+  OTR_TRY_ASSIGN(const std::filesystem::path folder, home_folder(home));
+  OTR_TRY_ASSIGN(const node::Measurement measurement, measure_this_program());
+  OTR_TRY_ASSIGN(const auto tee,
+                 node::SimulatedTee::open({.folder = folder, .measurement = measurement}));
+  return "# Made by otr up. SIMULATED: it accepts this installation's simulated TEE, which "
+         "protects nothing.\nname = \"simulated, made by otr up\"\n\n[simulated]\nroots = [\"" +
+         to_hex(tee->root_hash()) + "\"]\nmeasurement = [\"" + to_hex(measurement) + "\"]\n";
+}
+
+std::string example(std::uint16_t port, const std::string& name) {
+  return "\nTry it:\n  curl http://127.0.0.1:" + std::to_string(port) +
+         "/v1/chat/completions -H 'Content-Type: application/json' \\\n    -d '{\"model\":\"" +
+         name +
+         "\",\"messages\":[{\"role\":\"user\",\"content\":\"What is a rollup?\"}]}'\n"
+         "or point any OpenAI client there: OPENAI_BASE_URL=http://127.0.0.1:" +
+         std::to_string(port) + "/v1 OPENAI_API_KEY=none\nCtrl-C ends it.\n";
+}
+
+// Waits until the upstream has a session that its policy accepts.
+Status wait_for_session(service::HttpUpstream& upstream) {
+  Status status;
+  for (int i = 0; i < 20; ++i) {
+    status = upstream.refresh();
+    if (status) return {};
+  }
+  return status;
+}
+
+Result<int> up(const UpFlags& given) {
+  UpFlags flags = given;
+  OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
+  const bool simulated = flags.worker.tee == "simulated";
+  std::string policy_text;
+  if (flags.policy.empty() && simulated) {
+    OTR_TRY_ASSIGN(policy_text, simulated_policy(flags.home));
+    flags.policy = (home.folder() / "policy.toml").string();
+    OTR_TRY(env::write_file_atomically(flags.policy, as_bytes(policy_text), 0644));
+  } else {
+    if (flags.policy.empty()) flags.policy = "genuine";
+    OTR_TRY_ASSIGN(policy_text, read_policy(flags.policy));
+  }
+  OTR_TRY_ASSIGN(const attest::Policy policy, attest::parse_policy(policy_text));
+
+  OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
+  const auto shared = std::make_shared<model::Artifact>(std::move(artifact));
+  const engine::PackedModel packed = pack(*shared, flags.worker.threads);
+  const std::string name = model_name(flags, flags.model);
+  OTR_TRY_ASSIGN(service::ServedModel model,
+                 service::serve_model(shared, {name}, env::unix_seconds(), false));
+
+  flags.worker.home = flags.home;
+  OTR_TRY_ASSIGN(const auto worker, start_worker(flags.worker, *shared, packed));
+  flags.listen = "127.0.0.1:" + std::to_string(flags.gateway_port);
+  OTR_TRY_ASSIGN(const auto gateway_options, to_options(flags, "gateway"));
+  OTR_TRY_ASSIGN(const auto gateway,
+                 service::Gateway::start(
+                     home, {model},
+                     {.worker_urls = {"http://127.0.0.1:" + std::to_string(worker->server->port())},
+                      .policy = policy,
+                      .server = gateway_options}));
+  OTR_TRY(wait_for_session(*gateway->workers().workers().front()));
+
+  flags.listen = "127.0.0.1:" + std::to_string(flags.proxy_port);
+  OTR_TRY_ASSIGN(auto proxy_options, to_options(flags, "proxy"));
+  proxy_options.front.mode = 1;
+  // The proxy is another client than the gateway: a folder of its own.
+  OTR_TRY_ASSIGN(const node::Home proxy_home, node::Home::open(home.folder() / "proxy"));
+  OTR_TRY_ASSIGN(const auto client, net::Client::create());
+  const auto upstream = service::HttpUpstream::start(
+      *client, {.url = "http://127.0.0.1:" + std::to_string(gateway->port()), .policy = policy});
+  OTR_TRY(wait_for_session(*upstream));
+  OTR_TRY_ASSIGN(const auto proxy,
+                 service::FrontServer::start(proxy_home, {model}, *upstream, proxy_options));
+
+  const auto session = upstream->sessions().front();
+  OTR_TRY(print("worker    http://127.0.0.1:" + std::to_string(worker->server->port()) +
+                "\ngateway   http://127.0.0.1:" + std::to_string(gateway->port()) +
+                "/v1\nproxy     http://127.0.0.1:" + std::to_string(proxy->port()) +
+                "/v1   (verifies every answer)\nmodel     " + name + " " + to_hex(shared->root()) +
+                "\nsession   " + to_hex(session->id) + "\n          " + session->description +
+                "\npolicy    " + flags.policy + "\n" + example(proxy->port(), name)));
+  wait_for_interrupt();
+  proxy->stop(kDrainMs);
+  gateway->stop(kDrainMs);
+  return kOk;
+}
+
+}  // namespace
+
+void add_up(CLI::App& app, Run& run) {
+  auto flags = std::make_shared<UpFlags>();
+  flags->worker.tee = "simulated";
+  flags->worker.threads = default_threads();
+  CLI::App* command = app.add_subcommand(
+      "up", "Worker, gateway and verifying proxy on this machine; --tee simulated by default");
+  command->add_option("-m,--model", flags->model, "Model artifact (otr model import makes one)")
+      ->required()
+      ->type_name("FILE")
+      ->envname("OTR_MODEL");
+  command->add_option("--gateway-port", flags->gateway_port, "Port on 127.0.0.1; 0: any")
+      ->capture_default_str();
+  command->add_option("--proxy-port", flags->proxy_port, "Port on 127.0.0.1; 0: any")
+      ->capture_default_str();
+  command->add_option("--name", flags->name, "Name of the model (default: of its file)")
+      ->type_name("NAME");
+  command->add_option("--home", flags->home, "Folder of keys and receipts")->type_name("DIR");
+  command
+      ->add_option("--policy", flags->policy,
+                   "What evidence is accepted (default: with a simulated TEE this installation's "
+                   "own alone, else genuine)")
+      ->type_name("P");
+  command->add_flag("--buffer", flags->buffer, "Withhold all text until its answer is verified");
+  add_worker_options(*command, flags->worker);
+  command->callback([flags, &run] {
+    run = [flags] {
+      const Result<int> code = up(*flags);
+      return code ? *code : report(code.error());
+    };
+  });
+}
+
+}  // namespace otr::apps
