@@ -25,6 +25,7 @@ std::unexpected<Error> unsupported(const std::string& what) {
 // The four parts of a COSE_Sign1 structure.
 struct Envelope {
   ByteView protected_header, payload, signature;
+  std::size_t trailing_bytes = 0;
 };
 
 Result<Envelope> read_envelope(ByteView bytes) {
@@ -49,7 +50,7 @@ Result<Envelope> read_envelope(ByteView bytes) {
   if (envelope.signature.size() != 96) {
     return reader.malformed("signature", "it must have 96 bytes");
   }
-  OTR_TRY(reader.end());
+  envelope.trailing_bytes = bytes.size() - reader.offset();
   return envelope;
 }
 
@@ -195,6 +196,7 @@ Result<NitroDocument> parse_nitro(ByteView bytes) {
   document.chain = std::move(payload.leaf);
   std::ranges::move(payload.bundle, std::back_inserter(document.chain));
   document.signed_part = signed_structure(envelope);
+  document.trailing_bytes = envelope.trailing_bytes;
   std::ranges::copy(envelope.signature, document.r_s.begin());
   return std::move(document);
 }
@@ -242,6 +244,11 @@ bool verify_nitro(Verdict& verdict, const NitroDocument& document,
              std::to_string(document.timestamp_ms) + " ms; the leaf is valid from " +
                  to_text(leaf.not_before()) + " to " + to_text(leaf.not_after())) &&
          good;
+  if (document.trailing_bytes != 0) {
+    checks.not_applicable("bytes after the document",
+                          std::to_string(document.trailing_bytes) +
+                              " bytes follow it; nobody signed them, and nothing here reads them");
+  }
   verdict.hardware = good;
   return good;
 }

@@ -24,8 +24,11 @@ struct NitroDocument {
   std::optional<Bytes> public_key, user_data, nonce;
   Bytes signed_part;  // Sig_structure
   std::array<std::uint8_t, 96> r_s{};
+  // Frames of others carry data of their own behind the document (dstack's does). It is unsigned,
+  // and only counted: a document is known by its signed part, never by a hash of the whole.
+  std::size_t trailing_bytes = 0;
 };
-// Strict CBOR (attest/cbor.h): shortest forms, no key twice, none unknown, nothing after the end.
+// Strict CBOR (attest/cbor.h): shortest forms, no key twice, none unknown.
 // With or without the tag of COSE_Sign1. kBadInput with the offset; code MALFORMED or UNSUPPORTED.
 [[nodiscard]] Result<NitroDocument> parse_nitro(ByteView bytes);
 // Every field as text and numbers, for Verdict::facts and for reports.

@@ -36,6 +36,13 @@ std::string judge_changed(const std::function<void(NitroMembers&)>& change) {
 
 Bytes good() { return make_nitro(nitro_members(NitroRoots::get()), NitroRoots::get()); }
 
+// A byte inside the signed payload, behind its map.
+Bytes nitro_with_payload_tail() {
+  Bytes payload = nitro_payload(nitro_members(NitroRoots::get()));
+  payload.push_back(0);
+  return signed_nitro(payload, NitroRoots::get().leaf.key);
+}
+
 TEST(Nitro, AGoodDocumentIsAccepted) {
   const Certificate root = NitroRoots::get().root.certificate;
   const Verdict verdict = judge_nitro(good(), std::span(&root, 1), nitro_test_policy(), kTestNow);
@@ -133,9 +140,13 @@ TEST(Nitro, NoByteCanBeChangedOrLeftOut) {
     ASSERT_FALSE(parsed) << size;
     EXPECT_EQ(parsed.error().code, "MALFORMED") << size;
   }
+  // What others put behind a document is not its own: it is counted, and said.
   Bytes longer = document;
-  longer.push_back(0);
-  EXPECT_EQ(judge(longer), "MALFORMED");
+  longer.push_back(7);
+  EXPECT_EQ(judge(longer), "accepted");
+  EXPECT_EQ(parse_nitro(longer)->trailing_bytes, 1U);
+  EXPECT_EQ(parse_nitro(longer)->signed_part, parse_nitro(document)->signed_part);
+  EXPECT_EQ(judge(nitro_with_payload_tail()), "MALFORMED");
 }
 
 TEST(Nitro, EnvelopesOfOtherShapes) {
@@ -152,10 +163,12 @@ TEST(Nitro, EnvelopesOfOtherShapes) {
   EXPECT_EQ(envelope(es384, none, cbor_bytes(Bytes(95, 1))), "MALFORMED");
   EXPECT_EQ(envelope(es384, none, cbor_bytes(Bytes(97, 1))), "MALFORMED");
   EXPECT_EQ(envelope(es384, none, cbor_null()), "MALFORMED");
-  Bytes five = good();
-  five[0] = 0x85;
-  five.push_back(0xf6);
-  EXPECT_EQ(judge(five), "MALFORMED");
+  for (const std::uint8_t count : {std::uint8_t{0x83}, std::uint8_t{0x85}}) {
+    Bytes other_count = good();
+    other_count[0] = count;
+    other_count.push_back(0xf6);
+    EXPECT_EQ(judge(other_count), "MALFORMED");
+  }
   Bytes endless = good();  // an array of indefinite length instead
   endless[0] = 0x9f;
   endless.push_back(0xff);

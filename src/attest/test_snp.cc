@@ -59,8 +59,8 @@ void put(Bytes& body, std::size_t at, const std::array<std::uint8_t, kSize>& fie
 
 }  // namespace
 
-SnpRoots SnpRoots::make(const std::string& product, KeyKind kind) {
-  Authority ark = Authority::root("ARK-" + product, kind);
+SnpRoots SnpRoots::make(const std::string& product, KeyKind kind, KeyKind root_kind) {
+  Authority ark = Authority::root("ARK-" + product, root_kind);
   Authority ask = ark.issue({.subject = "SEV-" + product, .ca = true, .path_length = 0}, kind);
   Authority asvk = ark.issue(
       {.subject = "SEV-VLEK-" + product, .serial = {2}, .ca = true, .path_length = 0}, kind);
@@ -71,12 +71,12 @@ const SnpRoots& SnpRoots::of(const std::string& product) {
   static std::map<std::string, SnpRoots> made;
   const auto found = made.find(product);
   if (found != made.end()) return found->second;
-  const KeyKind kind = product == "Milan" ? KeyKind::kRsa4096 : KeyKind::kRsa2048;
-  return made.emplace(product, make(product, kind)).first->second;
+  const KeyKind root_kind = product == "Milan" ? KeyKind::kRsa4096 : KeyKind::kRsa2048;
+  return made.emplace(product, make(product, KeyKind::kRsa2048, root_kind)).first->second;
 }
 
 const SnpRoots& SnpRoots::stranger() {
-  static const SnpRoots roots = make("Milan", KeyKind::kRsa2048);
+  static const SnpRoots roots = make("Milan", KeyKind::kRsa2048, KeyKind::kRsa2048);
   return roots;
 }
 

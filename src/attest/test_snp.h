@@ -11,7 +11,7 @@
 
 namespace otr::attest::test {
 
-// ARK, ASK and ASVK of one product. Of Milan they have RSA keys of 4096 bits as AMD's do, of the
+// ARK, ASK and ASVK of one product. Milan's ARK has an RSA key of 4096 bits as all of AMD's do, the
 // others of 2048, because keys take long to make.
 struct SnpRoots {
   std::string product;
@@ -21,7 +21,7 @@ struct SnpRoots {
   [[nodiscard]] static const SnpRoots& of(const std::string& product);
   // With the same names, and other keys.
   [[nodiscard]] static const SnpRoots& stranger();
-  [[nodiscard]] static SnpRoots make(const std::string& product, KeyKind kind);
+  [[nodiscard]] static SnpRoots make(const std::string& product, KeyKind kind, KeyKind root_kind);
 };
 // The roots of all three products, and their intermediates as AMD publishes them.
 [[nodiscard]] Anchors snp_test_anchors();
