@@ -44,7 +44,7 @@ Parsed<std::optional<std::int64_t>> Fields::integer(std::string_view name, std::
   const bool above = value.is_number_unsigned() &&
                      value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX);
   const auto number = above ? INT64_MAX : value.get<std::int64_t>();
-  if (above || number < low || number > high) {
+  if (number < low || number > high) {
     return std::unexpected(invalid_request(
         param(name), "'" + param(name) + "' must be " + range + ", not " + value.dump() + ".",
         "out_of_range"));

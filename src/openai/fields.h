@@ -31,6 +31,7 @@ class Fields {
   [[nodiscard]] const Json& take(std::string_view name);
   [[nodiscard]] std::string param(std::string_view name) const { return path_ + std::string(name); }
 
+  // Requires high < 2^63 - 1.
   [[nodiscard]] Parsed<std::optional<std::int64_t>> integer(std::string_view name, std::int64_t low,
                                                             std::int64_t high);
   // Any finite number; who uses it says what range it has.

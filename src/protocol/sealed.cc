@@ -8,17 +8,10 @@
 namespace otr::protocol {
 namespace {
 
-constexpr std::string_view kRequestLabel = "otr request";
 constexpr std::string_view kAnswerLabel = "otr response";
 constexpr std::size_t kLengthBytes = 4;
 
 std::unexpected<Error> refuse(std::string why) { return fail(ErrorKind::kReject, std::move(why)); }
-
-Bytes request_info(ByteView context) {
-  Bytes info(kRequestLabel.begin(), kRequestLabel.end());
-  append(info, context);
-  return info;
-}
 
 struct AnswerKeys {
   crypto::Secret<32> key;
@@ -82,7 +75,7 @@ Result<SealedRequest> seal_request(const crypto::X25519Public& enclave, ByteView
                                        " can be sealed: shorten it");
   }
   OTR_TRY_ASSIGN(crypto::HpkeEncapsulated made,
-                 crypto::hpke_encapsulate(enclave, request_info(context), ephemeral));
+                 crypto::hpke_encapsulate(enclave, context, ephemeral));
   crypto::HpkeSender sender(std::move(made.keys));
   OTR_TRY_ASSIGN(const Bytes sealed, sender.seal({}, pad(plaintext)));
   SealedRequest request;
@@ -102,8 +95,7 @@ Result<OpenedRequest> open_request(const crypto::X25519Key& enclave, ByteView co
                   " bytes.");
   }
   std::copy_n(wire.begin(), encapsulated.size(), encapsulated.begin());
-  OTR_TRY_ASSIGN(crypto::HpkeKeys keys,
-                 crypto::hpke_decapsulate(encapsulated, enclave, request_info(context)));
+  OTR_TRY_ASSIGN(crypto::HpkeKeys keys, crypto::hpke_decapsulate(encapsulated, enclave, context));
   crypto::HpkeReceiver receiver(std::move(keys));
   OTR_TRY_ASSIGN(const Bytes padded, receiver.open({}, wire.subspan(encapsulated.size())));
   OTR_TRY_ASSIGN(request.plaintext, unpad(padded));

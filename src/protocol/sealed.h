@@ -41,7 +41,7 @@ struct SealedRequest {
   Bytes wire;
   SealedExchange exchange;
 };
-// `context` says what the request is for and is the same on both sides: the session's id, at least.
+// `context` is the info of HPKE (SPEC SEAL-2): what the request is for, the same on both sides.
 // `ephemeral` is new for each request. kUsage for a plaintext longer than kMaxSealedRequestBytes,
 // kReject for a key of small order.
 [[nodiscard]] Result<SealedRequest> seal_request(const crypto::X25519Public& enclave,
