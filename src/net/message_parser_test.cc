@@ -57,6 +57,15 @@ TEST(RequestParser, ReadsARequestHoweverItIsSplit) {
   }
 }
 
+TEST(RequestParser, ReadsAnEmptyChunkedBodyHoweverItIsSplit) {
+  const std::string head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+  for (const std::string body : {"0\r\n\r\n", "000;x\r\n\r\n", "1\r\na\r\n0\r\n\r\n"}) {
+    for (std::size_t part = 1; part <= head.size() + body.size(); ++part) {
+      EXPECT_EQ(verdict(head + body, part), 0u) << body << part;
+    }
+  }
+}
+
 TEST(RequestParser, TakesWhatIsAllowed) {
   EXPECT_EQ(verdict("GET / HTTP/1.0\r\n\r\n"), 0u);
   EXPECT_EQ(verdict("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n"), 0u);
