@@ -37,16 +37,18 @@ struct GpuReport {
 static_assert(sizeof(GpuCertificate) == 8 + 0x1000 + 0x1400);
 static_assert(sizeof(GpuReport) == 12 + 32 + 0x2000 + 0x1000);
 
+// Structures are passed as NVML's C functions take any pointer, so that whoever stands in for it in
+// a test need not know these types.
 struct Nvml {
   int (*init)() = nullptr;
   int (*shutdown)() = nullptr;
   const char* (*error_string)(int) = nullptr;
   int (*device_count)(unsigned*) = nullptr;
   int (*device_by_index)(unsigned, Device*) = nullptr;
-  int (*state)(SystemState*) = nullptr;
-  int (*settings)(SystemSettings*) = nullptr;  // null in older drivers
-  int (*certificate)(Device, GpuCertificate*) = nullptr;
-  int (*report)(Device, GpuReport*) = nullptr;
+  int (*state)(void* system_state) = nullptr;
+  int (*settings)(void* system_settings) = nullptr;  // null in older drivers
+  int (*certificate)(Device, void* gpu_certificate) = nullptr;
+  int (*report)(Device, void* gpu_report) = nullptr;
 };
 
 std::unexpected<Error> nvml_error(const Nvml& nvml, std::string_view what, int result) {
