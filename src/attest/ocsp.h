@@ -16,7 +16,7 @@ struct OcspRules;
 
 class OcspResponse {
  public:
-  // DER of an OCSPResponse. kBadInput, code MALFORMED.
+  // DER of an OCSPResponse. kBadInput, code MALFORMED or UNSUPPORTED.
   [[nodiscard]] static Result<OcspResponse> from_der(ByteView der);
 
   // Whether one of its answers is about this certificate, by CertID (SHA-1, SHA-256, SHA-384,

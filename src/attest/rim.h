@@ -31,7 +31,7 @@ struct Rim {
   Bytes digest, signature;  // as stated in the file: 48 bytes; r || s, 96 bytes
 };
 
-// kBadInput, code MALFORMED. Nothing is verified.
+// kBadInput, code MALFORMED, or UNSUPPORTED for a certificate of another kind. Nothing is verified.
 [[nodiscard]] Result<Rim> parse_rim(std::string_view xml);
 
 // Digest (kReferenceInvalid), signature by the leaf of its chain (kReferenceInvalid), chain and
