@@ -12,6 +12,8 @@ otr_anchor_\name\()_end:
 
     .section .rodata
     certificate intel_root, "intel-sgx-root-ca.der"
+    certificate intel_signing_2018, "intel-tcb-signing-2018.der"
+    certificate intel_signing_2025, "intel-tcb-signing-2025.der"
     certificate amd_ark_milan, "amd-ark-milan.der"
     certificate amd_ask_milan, "amd-ask-milan.der"
     certificate amd_asvk_milan, "amd-asvk-milan.der"

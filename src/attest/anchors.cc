@@ -6,6 +6,8 @@
 #define OTR_ANCHOR(name) \
   extern "C" const std::uint8_t otr_anchor_##name[], otr_anchor_##name##_end[]
 OTR_ANCHOR(intel_root);
+OTR_ANCHOR(intel_signing_2018);
+OTR_ANCHOR(intel_signing_2025);
 OTR_ANCHOR(amd_ark_milan);
 OTR_ANCHOR(amd_ask_milan);
 OTR_ANCHOR(amd_asvk_milan);
@@ -32,6 +34,7 @@ Certificate read(const std::uint8_t* begin, const std::uint8_t* end) {
 #define OTR_READ(name) read(otr_anchor_##name, otr_anchor_##name##_end)
 Anchors read_all() {
   return {.intel = {OTR_READ(intel_root)},
+          .intel_intermediates = {OTR_READ(intel_signing_2018), OTR_READ(intel_signing_2025)},
           .amd = {{"Milan", OTR_READ(amd_ark_milan)},
                   {"Genoa", OTR_READ(amd_ark_genoa)},
                   {"Turin", OTR_READ(amd_ark_turin)}},

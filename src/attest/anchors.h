@@ -12,7 +12,10 @@ namespace otr::attest {
 
 // Roots that a verifier trusts, by what they sign. Tests pass their own.
 struct Anchors {
-  std::vector<Certificate> intel;          // SGX Root CA: quotes and collateral
+  std::vector<Certificate> intel;  // SGX Root CA: quotes and collateral
+  // The TCB signing certificates of their time: not trusted, but at hand where collateral came
+  // without the chain that Intel sends in a header.
+  std::vector<Certificate> intel_intermediates;
   std::map<std::string, Certificate> amd;  // ARK by product: "Milan", "Genoa", "Turin"
   // ASK and ASVK that AMD publishes with each ARK: not trusted, but at hand where evidence has
   // none.

@@ -51,6 +51,18 @@ TEST(Anchors, IntermediatesOfAmdAreIssuedByItsRoots) {
   }
 }
 
+TEST(Anchors, IntermediatesOfIntelAreIssuedByItsRoot) {
+  const Anchors& anchors = vendor_anchors();
+  ASSERT_EQ(anchors.intel_intermediates.size(), 2);
+  EXPECT_EQ(print_of(anchors.intel_intermediates[0]),
+            "0xec37d98107bfb7dab6ff8de4d4dda6fde30a6f50b0d7b03eefb5652f1e652969");
+  EXPECT_EQ(print_of(anchors.intel_intermediates[1]),
+            "0xc0575e76d0303b61d09cde8cbdb70db34a74f38318300d7c0e6ba8cf4bf45aea");
+  for (const Certificate& one : anchors.intel_intermediates) {
+    EXPECT_TRUE(one.is_issued_by(anchors.intel[0])) << one.subject();
+  }
+}
+
 TEST(Anchors, AreSelfSigned) {
   const Anchors& anchors = vendor_anchors();
   for (const Certificate& root :

@@ -1,10 +1,8 @@
 #include "attest/dcap.h"
 
 #include <algorithm>
-#include <set>
 
-#include "attest/dcap_pck.h"
-#include "attest/dcap_tcb.h"
+#include "attest/dcap_verifier.h"
 #include "base/hex.h"
 #include "crypto/sha256.h"
 
@@ -19,15 +17,6 @@ bool is_zero(ByteView bytes) {
   return std::ranges::all_of(bytes, [](std::uint8_t byte) { return byte == 0; });
 }
 
-// value & mask == expected, of equal sizes.
-bool equal_under(ByteView value, ByteView mask, ByteView expected) {
-  if (value.size() != mask.size() || value.size() != expected.size()) return false;
-  for (std::size_t i = 0; i < value.size(); ++i) {
-    if ((value[i] & mask[i]) != (expected[i] & mask[i])) return false;
-  }
-  return true;
-}
-
 std::vector<Certificate> leaf_first(std::vector<Certificate> chain) {
   if (chain.size() > 1 && chain.front().subject() == chain.front().issuer()) {
     std::ranges::reverse(chain);
@@ -35,67 +24,14 @@ std::vector<Certificate> leaf_first(std::vector<Certificate> chain) {
   return chain;
 }
 
-std::string described(const TcbLevel& level) {
-  std::string text =
-      std::string(name_of(level.status)) + ", level of " + to_text(level.date).substr(0, 10);
-  for (std::size_t i = 0; i < level.advisories.size(); ++i) {
-    text += (i == 0 ? ", advisories " : " ") + level.advisories[i];
-  }
-  return text;
+bool is_signed_by(const SignedDocument& document, const Certificate& signer) {
+  return signer.key().is_ec(256) &&
+         signer.key().verify_ecdsa(Digest::kSha256, as_bytes(document.signed_text), document.r_s);
 }
 
-class Verifier {
- public:
-  Verifier(Verdict& verdict, const Quote& quote, const DcapCollateral& collateral,
-           const Anchors& anchors, Time at)
-      : verdict_(verdict),
-        checks_(verdict, Stage::kVerify),
-        quote_(quote),
-        collateral_(collateral),
-        anchors_(anchors),
-        at_(at) {}
+}  // namespace
 
-  std::optional<DcapFound> run();
-
- private:
-  bool check_pck_chain();
-  bool check_signatures();
-  void check_revocation();
-  void check_list(std::string_view name, const Certificate& certificate,
-                  const std::optional<RevocationList>& list, const Certificate& issuer,
-                  std::string_view request);
-  bool check_signer(const std::string& name, const std::vector<Certificate>& chain);
-  bool check_document(const std::string& name, const SignedDocument& document,
-                      const std::vector<Certificate>& chain);
-  void check_tcb_info();
-  void check_qe_identity();
-  void check_qe(const QeIdentity& identity);
-  void check_tcb_status();
-  const TcbLevel* check_module(const TcbInfo& info);
-  const TcbLevel* check_module_level(const TdxModule& module);
-  void conclude(const TcbLevel& platform, const TcbLevel* sgx, const TcbLevel* module);
-  void check_end();
-
-  // An item of collateral that lives from `issued` to `next_update`.
-  void note_window(const char* item, Time issued, Time next_update, bool counts_for_age);
-  void note_superseded(std::span<const TcbLevel> levels, const TcbLevel& level);
-
-  Verdict& verdict_;
-  Checks checks_;
-  const Quote& quote_;
-  const DcapCollateral& collateral_;
-  const Anchors& anchors_;
-  Time at_;
-  const Certificate* root_ = nullptr;  // in which the PCK chain ends
-  std::optional<PckInfo> pck_;
-  std::optional<TcbInfo> tcb_info_;  // these two only if Intel signed them
-  std::optional<QeIdentity> qe_identity_;
-  const TcbLevel* qe_level_ = nullptr;
-  std::optional<std::pair<std::vector<Certificate>, bool>> signer_;  // judged before, and how
-  DcapFound found_;
-};
-
-std::optional<DcapFound> Verifier::run() {
+std::optional<DcapFound> DcapVerifier::run() {
   verdict_.facts.update(quote_facts(quote_));
   const bool chain = check_pck_chain();
   const bool genuine = check_signatures() && chain;
@@ -114,7 +50,17 @@ std::optional<DcapFound> Verifier::run() {
   return found_;
 }
 
-bool Verifier::check_pck_chain() {
+// Checks a chain; false if it does not lead to an anchor. One that does, but is out of its time, is
+// refused by its check and judged on, so that a verdict can say what the evidence held.
+bool DcapVerifier::is_trusted(const std::string& name, std::span<const Certificate> chain) {
+  const std::size_t before = verdict_.checks.size();
+  check_chain(checks_, name, chain, anchors_.intel, at_);
+  return std::ranges::all_of(std::span(verdict_.checks).subspan(before), [](const Check& check) {
+    return check.outcome == Outcome::kPass || check.code == Code::kTimeInvalid;
+  });
+}
+
+bool DcapVerifier::check_pck_chain() {
   checks_.require(quote_.qe_vendor_id == kIntel, Code::kIdentityMismatch,
                   "quoting enclave is of Intel",
                   "vendor id " + to_hex(quote_.qe_vendor_id) +
@@ -128,7 +74,7 @@ bool Verifier::check_pck_chain() {
   bool good = checks_.require(
       is_pck, Code::kChainInvalid, "PCK chain holds a PCK certificate",
       "'" + leaf + "' of '" + issuer + "', in a chain of " + std::to_string(chain.size()));
-  verdict_.hardware = check_chain(checks_, "PCK", chain, anchors_.intel, at_);
+  verdict_.hardware = is_trusted("PCK", chain);
   good = verdict_.hardware && good;
   for (const Certificate& anchor : anchors_.intel) {
     if (good && (chain.back() == anchor || chain.back().is_issued_by(anchor))) {
@@ -154,7 +100,7 @@ bool Verifier::check_pck_chain() {
   return good;
 }
 
-bool Verifier::check_signatures() {
+bool DcapVerifier::check_signatures() {
   const auto& chain = quote_.pck_chain;
   const bool report =
       !chain.empty() && chain[0].key().is_ec(256) &&
@@ -178,7 +124,8 @@ bool Verifier::check_signatures() {
   return report && linked && quote;
 }
 
-void Verifier::note_window(const char* item, Time issued, Time next_update, bool counts_for_age) {
+void DcapVerifier::note_window(const char* item, Time issued, Time next_update,
+                               bool counts_for_age) {
   verdict_.facts["collateral"][item] = {{"issued", to_text(issued)},
                                         {"next_update", to_text(next_update)}};
   if (counts_for_age && (found_.oldest_issue == 0 || issued < found_.oldest_issue)) {
@@ -187,9 +134,9 @@ void Verifier::note_window(const char* item, Time issued, Time next_update, bool
   if (found_.expires == 0 || next_update < found_.expires) found_.expires = next_update;
 }
 
-void Verifier::check_list(std::string_view name, const Certificate& certificate,
-                          const std::optional<RevocationList>& list, const Certificate& issuer,
-                          std::string_view request) {
+void DcapVerifier::check_list(std::string_view name, const Certificate& certificate,
+                              const std::optional<RevocationList>& list, const Certificate& issuer,
+                              std::string_view request) {
   if (list) {
     check_not_revoked(checks_, name, certificate, *list, issuer, at_);
     return;
@@ -199,7 +146,7 @@ void Verifier::check_list(std::string_view name, const Certificate& certificate,
                    std::string(kService) + " (" + std::string(request) + ")");
 }
 
-void Verifier::check_revocation() {
+void DcapVerifier::check_revocation() {
   if (collateral_.pck_crl) {
     note_window("pck_crl", collateral_.pck_crl->this_update(), collateral_.pck_crl->next_update(),
                 true);
@@ -221,13 +168,13 @@ void Verifier::check_revocation() {
 }
 
 // The chain under a document, once for both where they have the same.
-bool Verifier::check_signer(const std::string& name, const std::vector<Certificate>& chain) {
+bool DcapVerifier::check_signer(const std::string& name, const std::vector<Certificate>& chain) {
   if (signer_ && signer_->first == chain) {
     return checks_.require(signer_->second, Code::kCollateralInvalid, name + " signer is trusted",
                            signer_->second ? "the same as of the TCB info"
                                            : "the same as of the TCB info, which is not");
   }
-  bool good = check_chain(checks_, name + " signer", chain, anchors_.intel, at_);
+  bool good = is_trusted(name + " signer", chain);
   const std::string common_name = chain[0].subject_common_name();
   good = checks_.require(common_name == "Intel SGX TCB Signing", Code::kCollateralInvalid,
                          name + " signer is Intel's for collateral", "'" + common_name + "'") &&
@@ -250,10 +197,23 @@ bool Verifier::check_signer(const std::string& name, const std::vector<Certifica
   return good;
 }
 
+// The chain as it was given, else the certificate at hand that fits.
+std::vector<Certificate> DcapVerifier::signer_of(const SignedDocument& document,
+                                                 const std::vector<Certificate>& given) const {
+  if (!given.empty()) return leaf_first(given);
+  for (const Certificate& one : anchors_.intel_intermediates) {
+    if (at_ >= one.not_before() && at_ <= one.not_after() && is_signed_by(document, one)) {
+      return {one};
+    }
+  }
+  return {};
+}
+
 // Whether Intel signed it: what is genuine but out of its time is judged all the same, so that a
 // verdict can say what it held.
-bool Verifier::check_document(const std::string& name, const SignedDocument& document,
-                              const std::vector<Certificate>& chain) {
+bool DcapVerifier::check_document(const std::string& name, const SignedDocument& document,
+                                  const std::vector<Certificate>& given) {
+  const std::vector<Certificate> chain = signer_of(document, given);
   if (chain.empty()) {
     return checks_.fail(Code::kCollateralMissing, name + " is signed by Intel",
                         "the chain of its signer was not given; " + std::string(kService) +
@@ -264,7 +224,8 @@ bool Verifier::check_document(const std::string& name, const SignedDocument& doc
       chain[0].key().is_ec(256) &&
       chain[0].key().verify_ecdsa(Digest::kSha256, as_bytes(document.signed_text), document.r_s);
   checks_.require(is_signed, Code::kCollateralInvalid, name + " is signed by Intel",
-                  is_signed ? "ECDSA P-256, SHA-256, over the document's exact bytes"
+                  is_signed ? std::string("ECDSA P-256, SHA-256, over the document's exact bytes") +
+                                  (given.empty() ? "; the signer's certificate is built in" : "")
                             : "the signature is wrong: other bytes, or another signer");
   const bool timely = at_ >= document.issued && at_ <= document.next_update;
   const std::string valid = "evaluation number " + std::to_string(document.evaluation_number) +
@@ -275,7 +236,7 @@ bool Verifier::check_document(const std::string& name, const SignedDocument& doc
   return trusted && is_signed;
 }
 
-void Verifier::check_tcb_info() {
+void DcapVerifier::check_tcb_info() {
   const bool tdx = quote_.kind == Kind::kTdx;
   if (collateral_.tcb_info.empty()) {
     checks_.fail(Code::kCollateralMissing, "TCB info is given",
@@ -291,7 +252,7 @@ void Verifier::check_tcb_info() {
   }
   note_window("tcb_info", info->issued, info->next_update, true);
   verdict_.facts["collateral"]["tcb_info"]["evaluation_number"] = info->evaluation_number;
-  if (!check_document("TCB info", *info, leaf_first(collateral_.tcb_signing_chain))) return;
+  if (!check_document("TCB info", *info, collateral_.tcb_signing_chain)) return;
   const bool fits = info->id == (tdx ? "TDX" : "SGX") && info->version == 3 && pck_ &&
                     info->fmspc == pck_->fmspc && info->pce_id == pck_->pce_id;
   std::string value = info->id + " version " + std::to_string(info->version) + ", FMSPC " +
@@ -306,7 +267,7 @@ void Verifier::check_tcb_info() {
   }
 }
 
-void Verifier::check_qe_identity() {
+void DcapVerifier::check_qe_identity() {
   const bool tdx = quote_.kind == Kind::kTdx;
   if (collateral_.qe_identity.empty()) {
     checks_.fail(Code::kCollateralMissing, "QE identity is given",
@@ -323,7 +284,7 @@ void Verifier::check_qe_identity() {
   verdict_.facts["collateral"]["qe_identity"]["evaluation_number"] = identity->evaluation_number;
   const auto& chain = collateral_.qe_identity_chain.empty() ? collateral_.tcb_signing_chain
                                                             : collateral_.qe_identity_chain;
-  if (!check_document("QE identity", *identity, leaf_first(chain))) return;
+  if (!check_document("QE identity", *identity, chain)) return;
   const std::string wanted = tdx ? "TD_QE" : "QE";
   if (!checks_.require(identity->id == wanted && identity->version == 2, Code::kCollateralInvalid,
                        "QE identity is of this kind of quote",
@@ -335,148 +296,17 @@ void Verifier::check_qe_identity() {
   check_qe(*qe_identity_);
 }
 
-void Verifier::check_qe(const QeIdentity& identity) {
-  const SgxReport& qe = quote_.qe;
-  Bytes misc(4);
-  store_le(misc.data(), qe.misc_select);
-  std::string why;
-  if (!equal_under(misc, identity.misc_mask, identity.misc_select)) {
-    why = "MISCSELECT " + to_hex(misc) + ", not " + to_hex(identity.misc_select);
-  } else if (!equal_under(qe.attributes, identity.attributes_mask, identity.attributes)) {
-    why = "ATTRIBUTES " + to_hex(qe.attributes) + ", not " + to_hex(identity.attributes) +
-          " under " + to_hex(identity.attributes_mask);
-  } else if (!std::ranges::equal(qe.mrsigner, identity.mrsigner)) {
-    why = "MRSIGNER " + to_hex(qe.mrsigner) + ", not " + to_hex(identity.mrsigner);
-  } else if (qe.isv_prod_id != identity.isv_prod_id) {
-    why = "product id " + std::to_string(qe.isv_prod_id) + ", not " +
-          std::to_string(identity.isv_prod_id);
-  }
-  const bool good = why.empty();
-  const bool known = checks_.require(
-      good, Code::kIdentityMismatch, "quoting enclave is the one that Intel names",
-      good ? "MRSIGNER " + to_hex(qe.mrsigner) + ", product " + std::to_string(qe.isv_prod_id)
-           : "its report has " + why);
-  if (!known) return;
-  qe_level_ = isv_level(identity.levels, qe.isv_svn);
-  checks_.require(
-      qe_level_ != nullptr, Code::kTcbUnsupported, "quoting enclave has a TCB level",
-      "security version " + std::to_string(qe.isv_svn) + ": " +
-          (qe_level_ == nullptr ? "the identity has no level so low" : described(*qe_level_)));
-}
-
-// The module must be the one that Intel names; nothing if it is not, or has no level.
-const TcbLevel* Verifier::check_module(const TcbInfo& info) {
-  const TdReport& td = quote_.td;
-  const std::uint8_t version = td.tee_tcb_svn[1];
-  const TdxModule* module = version > 0   ? find_module(info, version)
-                            : info.module ? &*info.module
-                                          : nullptr;
-  const char* const name = "TDX module is the one that Intel names";
-  if (module == nullptr) {
-    checks_.fail(Code::kIdentityMismatch, name,
-                 "the TCB info has no identity for module version " + std::to_string(version));
-    return nullptr;
-  }
-  Bytes attributes(8);
-  store_le(attributes.data(), td.seam_attributes);
-  const bool good = std::ranges::equal(td.mrsignerseam, module->mrsigner) &&
-                    equal_under(attributes, module->mask, module->attributes);
-  const std::string is =
-      "MRSIGNERSEAM " + to_hex(td.mrsignerseam) + ", SEAMATTRIBUTES " + to_hex(attributes);
-  if (!checks_.require(good, Code::kIdentityMismatch, name,
-                       good ? "version " + std::to_string(version) + ", " + is
-                            : is + "; expected " + to_hex(module->mrsigner) + " and " +
-                                  to_hex(module->attributes))) {
-    return nullptr;
-  }
-  return version > 0 ? check_module_level(*module) : nullptr;
-}
-
-const TcbLevel* Verifier::check_module_level(const TdxModule& module) {
-  const std::uint8_t isv_svn = quote_.td.tee_tcb_svn[0];
-  const TcbLevel* level = isv_level(module.levels, isv_svn);
-  checks_.require(level != nullptr, Code::kTcbUnsupported, "TDX module has a TCB level",
-                  module.id + " security version " + std::to_string(isv_svn) + ": " +
-                      (level == nullptr ? "no level so low" : described(*level)));
-  if (level != nullptr) note_superseded(module.levels, *level);
-  return level;
-}
-
-void Verifier::note_superseded(std::span<const TcbLevel> levels, const TcbLevel& level) {
-  const auto index = static_cast<std::size_t>(&level - levels.data());
-  if (index == 0 || (level.status != TcbStatus::kOutOfDate &&
-                     level.status != TcbStatus::kOutOfDateConfigurationNeeded)) {
-    return;
-  }
-  const Time newer = levels[index - 1].date;
-  found_.superseded = found_.superseded ? std::min(*found_.superseded, newer) : newer;
-}
-
-void Verifier::check_tcb_status() {
-  if (tcb_info_) found_.evaluation_number = tcb_info_->evaluation_number;
-  if (qe_identity_ && (!tcb_info_ || qe_identity_->evaluation_number < found_.evaluation_number)) {
-    found_.evaluation_number = qe_identity_->evaluation_number;
-  }
-  if (!tcb_info_ || !pck_) {
-    checks_.not_checked("platform has a TCB level", "there is no TCB info to judge it by");
-    return;
-  }
-  const bool tdx = quote_.kind == Kind::kTdx;
-  const TcbLevel* sgx = platform_level(*tcb_info_, *pck_, nullptr);
-  const TcbLevel* level = tdx ? platform_level(*tcb_info_, *pck_, &quote_.td.tee_tcb_svn) : sgx;
-  std::string value = level != nullptr ? described(*level)
-                                       : "the platform is below every level of the TCB info of "
-                                         "evaluation number " +
-                                             std::to_string(tcb_info_->evaluation_number);
-  value += "; CPU " + Json(pck_->components).dump() + ", PCE " + std::to_string(pck_->pce_svn);
-  if (tdx) value += ", TDX " + to_hex(quote_.td.tee_tcb_svn);
-  checks_.require(level != nullptr, Code::kTcbUnsupported, "platform has a TCB level",
-                  std::move(value));
-  const TcbLevel* module = tdx ? check_module(*tcb_info_) : nullptr;
-  const bool module_known = !tdx || module != nullptr || quote_.td.tee_tcb_svn[1] == 0;
-  if (level == nullptr || !module_known || qe_level_ == nullptr) {
-    checks_.not_checked("TCB status", "a part of the platform has no TCB level");
-    return;
-  }
-  note_superseded(tcb_info_->levels, *level);
-  note_superseded(qe_identity_->levels, *qe_level_);
-  conclude(*level, sgx, module);
-}
-
-void Verifier::conclude(const TcbLevel& platform, const TcbLevel* sgx, const TcbLevel* module) {
-  TcbStatus status = platform.status;
-  if (module != nullptr) status = converge(status, module->status);
-  if (quote_.td.is_15 && module != nullptr && qe_level_->status != TcbStatus::kOutOfDate) {
-    status = relaunched(status, sgx->status, module->status, *tcb_info_, quote_.td.tee_tcb_svn2);
-  }
-  status = converge(status, qe_level_->status);
-  std::set<std::string> advisories;
-  for (const TcbLevel* level : {&platform, qe_level_, module}) {
-    if (level != nullptr) advisories.insert(level->advisories.begin(), level->advisories.end());
-  }
-  found_.advisories.assign(advisories.begin(), advisories.end());
-  found_.tcb_status = name_of(status);
-  found_.tcb_date = platform.date;
-  checks_.require(status != TcbStatus::kRevoked, Code::kRevoked, "TCB status is not Revoked",
-                  found_.tcb_status + ": platform " + std::string(name_of(platform.status)) +
-                      ", quoting enclave " + std::string(name_of(qe_level_->status)) +
-                      (module == nullptr ? std::string()
-                                         : ", TDX module " + std::string(name_of(module->status))));
-}
-
-void Verifier::check_end() {
+void DcapVerifier::check_end() {
   const std::string count = std::to_string(quote_.trailing_bytes);
   checks_.require(
       quote_.trailing_zeros, Code::kMalformed, "nothing but zeros follows the quote",
       quote_.trailing_zeros ? count + " bytes" : count + " bytes follow it, which nothing signs");
 }
 
-}  // namespace
-
 std::optional<DcapFound> verify_quote(Verdict& verdict, const Quote& quote,
                                       const DcapCollateral& collateral, const Anchors& anchors,
                                       Time at) {
-  return Verifier(verdict, quote, collateral, anchors, at).run();
+  return DcapVerifier(verdict, quote, collateral, anchors, at).run();
 }
 
 }  // namespace otr::attest

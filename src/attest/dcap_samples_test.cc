@@ -47,6 +47,11 @@ RevocationList list(const std::string& name) {
 
 TcbPolicy tcb_policy() { return {.min_evaluation_number = 1}; }
 
+// A service TD that one of the samples names.
+constexpr std::string_view kServiceTd =
+    "383c87d3bbb047b2d171eaca95312ede99f258088dc788f6ae2ccf8b6dd848fe8d47629e08b3f6cbd4a00dd47a5a"
+    "033d";
+
 Policy lenient() {
   Policy policy;
   const AllowList any = {.any = true};
@@ -58,7 +63,8 @@ Policy lenient() {
                 .rtmr3 = any,
                 .mrconfigid = any,
                 .mrowner = any,
-                .mrownerconfig = any};
+                .mrownerconfig = any,
+                .mrservicetd = {.values = {from_plain_hex(kServiceTd).value()}}};
   policy.sgx = {.tcb = tcb_policy(),
                 .mrenclave = any,
                 .mrsigner = any,
@@ -159,13 +165,17 @@ TEST_F(DcapSamples, TcbRecoveryTurnsOneQuoteOutOfDate) {
   older.qe_identity = read("tdx/v5-90c06f-tcb-rollover/2025-06/qe-identity.json");
   older.pck_crl.reset();
   older.root_crl.reset();
-  const Judged then = judge(quote, older, "2025-06-10");
+  const Judged then = judge(quote, older, "2025-06-16");
   EXPECT_EQ(codes(then.verdict), std::vector{Code::kCollateralMissing}) << explained(then.verdict);
   ASSERT_TRUE(then.found);
   EXPECT_EQ(then.found->tcb_status, "UpToDate");
   const Judged now = judge(quote, newer(), "2026-03-20");
   EXPECT_EQ(codes(now.verdict), std::vector{Code::kTcbRefused}) << explained(now.verdict);
   ASSERT_TRUE(now.found);
+  Policy no_service = lenient();
+  no_service.tdx->mrservicetd = {};
+  EXPECT_EQ(judge(quote, newer(), "2026-03-20", no_service).verdict.failure()->code,
+            Code::kMigratable);
   EXPECT_EQ(now.found->tcb_status, "OutOfDate");
   EXPECT_EQ(now.found->advisories,
             (std::vector<std::string>{"INTEL-SA-01036", "INTEL-SA-01079", "INTEL-SA-01099",
@@ -208,11 +218,10 @@ TEST_F(DcapSamples, DebugAndAzure) {
 
 TEST_F(DcapSamples, NoLevelFitsAPlatformOf2023) {
   const std::string folder = "tdx/v4-spr-e4-no-level/";
-  DcapCollateral collateral = combined("tdx/v4-b0c06f-uptodate/collateral.json");
-  collateral.tcb_info = read(folder + "tcbinfo-response.json");
-  collateral.qe_identity = read(folder + "qeidentity-response.json");
-  collateral.pck_crl = list(folder + "pck-crl.der");
-  collateral.root_crl = list(folder + "root-crl.der");
+  const DcapCollateral collateral = {.tcb_info = read(folder + "tcbinfo-response.json"),
+                                     .qe_identity = read(folder + "qeidentity-response.json"),
+                                     .pck_crl = list(folder + "pck-crl.der"),
+                                     .root_crl = list(folder + "root-crl.der")};
   const Judged judged = judge(folder + "quote.bin", collateral, "2023-07-01");
   ASSERT_TRUE(judged.found);
   EXPECT_EQ(judged.verdict.failure()->code, Code::kTcbUnsupported) << explained(judged.verdict);
@@ -221,11 +230,8 @@ TEST_F(DcapSamples, NoLevelFitsAPlatformOf2023) {
 
 TEST_F(DcapSamples, GraniteRapidsOutOfDate) {
   const std::string folder = "tdx/v4-gnr-outofdate/";
-  DcapCollateral collateral = newer();
-  collateral.tcb_info = read(folder + "tcbinfo.json");
-  collateral.qe_identity = read(folder + "qeidentity.json");
-  collateral.pck_crl.reset();
-  collateral.root_crl.reset();
+  const DcapCollateral collateral = {.tcb_info = read(folder + "tcbinfo.json"),
+                                     .qe_identity = read(folder + "qeidentity.json")};
   const Judged judged = judge(folder + "quote.bin", collateral, "2025-11-01");
   ASSERT_TRUE(judged.found) << explained(judged.verdict);
   EXPECT_EQ(judged.found->tcb_status, "OutOfDate");
@@ -246,17 +252,35 @@ TEST_F(DcapSamples, AMadeUpRootIsNotTrusted) {
   EXPECT_EQ(judged.verdict.failure()->code, Code::kAnchorUnknown) << explained(judged.verdict);
   EXPECT_FALSE(judged.verdict.hardware);
   EXPECT_FALSE(judged.found);
-  // Under its own root it is a whole, and of a kind that Intel would call UpToDate.
+  // Under its own root the signatures are good; what they sign was made up without care.
   const auto quote = parse_quote(as_bytes(read(folder + "quote.dat"))).value();
   const Anchors own = {.intel =
                            Certificate::from_pem(read(folder + "trustedRootCaCert.pem")).value()};
   Verdict verdict;
-  const auto found = verify_quote(verdict, quote, collateral, own, at("2026-03-20"));
-  EXPECT_EQ(verdict.failure(), nullptr) << explained(verdict);
-  ASSERT_TRUE(found);
-  EXPECT_EQ(found->tcb_status, "UpToDate");
+  EXPECT_TRUE(verify_quote(verdict, quote, collateral, own, at("2026-03-20")));
+  EXPECT_EQ(codes(verdict),
+            (std::vector{Code::kIdentityMismatch, Code::kTcbUnsupported, Code::kIdentityMismatch}))
+      << explained(verdict);
 }
 
+TEST_F(DcapSamples, CompositeOfTinfoil) {
+  const std::string folder = "composite/tinfoil-v3-tdx-h200/";
+  const Json document = Json::parse(read(folder + "attestation-document.json"));
+  const auto bytes = from_base64(document.at("cpu").at("report").get<std::string>());
+  const auto quote = parse_quote(bytes.value()).value();
+  const DcapCollateral collateral = {.tcb_info = read(folder + "tcbinfo.json"),
+                                     .qe_identity = read(folder + "qe-identity.json"),
+                                     .pck_crl = list(folder + "pck-crl-platform.der"),
+                                     .root_crl = list(folder + "root-crl.der")};
+  Verdict verdict;
+  const Time then = at("2026-06-29T02:13:00Z");
+  const auto found = verify_quote(verdict, quote, collateral, vendor_anchors(), then);
+  ASSERT_TRUE(found) << explained(verdict);
+  appraise_quote(verdict, quote, *found, lenient(), {}, then);
+  EXPECT_TRUE(verdict.accepted()) << explained(verdict);
+  EXPECT_EQ(found->tcb_status, "UpToDate");
+  EXPECT_EQ(found->evaluation_number, 19);
+}
 
 }  // namespace
 }  // namespace otr::attest
