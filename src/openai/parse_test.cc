@@ -238,16 +238,16 @@ TEST(ParseChat, TwoNamesOfMaxTokensMustAgree) {
   EXPECT_EQ(parse_chat(chat("\"max_completion_tokens\":7"))->generation.max_tokens, 7u);
   EXPECT_EQ(parse_chat(chat(R"("max_tokens":7,"max_completion_tokens":7)"))->generation.max_tokens,
             7u);
-  expect_refused(parse_chat(chat(R"("max_tokens":7,"max_completion_tokens":8)")).error(),
+  expect_refused(error_of(parse_chat(chat(R"("max_tokens":7,"max_completion_tokens":8)"))),
                  "max_tokens");
 }
 
 TEST(ParseChat, OptionsThatNeedAnotherAreRefusedAlone) {
-  expect_refused(parse_chat(chat(R"("stream_options":{"include_usage":true})")).error(),
+  expect_refused(error_of(parse_chat(chat(R"("stream_options":{"include_usage":true})"))),
                  "stream_options");
-  expect_refused(parse_chat(chat(R"("stream":false,"stream_options":{})")).error(),
+  expect_refused(error_of(parse_chat(chat(R"("stream":false,"stream_options":{})"))),
                  "stream_options");
-  expect_refused(parse_chat(chat(R"("top_logprobs":2)")).error(), "top_logprobs");
+  expect_refused(error_of(parse_chat(chat(R"("top_logprobs":2)"))), "top_logprobs");
   EXPECT_EQ(parse_chat(chat(R"("logprobs":true)"))->generation.logprobs, 0u);
   EXPECT_TRUE(parse_chat(chat(R"("top_logprobs":0)")));
 }
@@ -269,11 +269,11 @@ TEST(ParseCompletion, PromptsAreTextsOrIds) {
     ASSERT_FALSE(request) << bad;
     expect_refused(request.error(), "prompt");
   }
-  expect_refused(parse_completion(R"({"prompt":[1,"a"]})").error(), "prompt");
-  expect_refused(parse_completion(R"({"prompt":["a",1]})").error(), "prompt[1]");
-  expect_refused(parse_completion(R"({"prompt":[1.5]})").error(), "prompt");
-  expect_refused(parse_completion(R"({"prompt":[-1]})").error(), "prompt");
-  expect_refused(parse_completion(R"({"prompt":[4294967296]})").error(), "prompt");
+  expect_refused(error_of(parse_completion(R"({"prompt":[1,"a"]})")), "prompt");
+  expect_refused(error_of(parse_completion(R"({"prompt":["a",1]})")), "prompt[1]");
+  expect_refused(error_of(parse_completion(R"({"prompt":[1.5]})")), "prompt");
+  expect_refused(error_of(parse_completion(R"({"prompt":[-1]})")), "prompt");
+  expect_refused(error_of(parse_completion(R"({"prompt":[4294967296]})")), "prompt");
 }
 
 class Fit : public testing::Test {
@@ -300,17 +300,17 @@ TEST_F(Fit, NothingIsEverCut) {
     expect_refused(refused.error(), "messages", "context_length_exceeded");
     EXPECT_NE(refused.error().message.find(std::to_string(prompt)), std::string::npos);
   }
-  expect_refused(fit(60, 41).error(), "max_tokens", "context_length_exceeded");
-  expect_refused(fit(0).error(), "messages", "invalid_value");
+  expect_refused(error_of(fit(60, 41)), "max_tokens", "context_length_exceeded");
+  expect_refused(error_of(fit(0)), "messages", "invalid_value");
 }
 
 TEST_F(Fit, IdsBeyondTheVocabularyAreRefused) {
-  expect_refused(fit_to_model(generation_, {9, 10}, shape_, "prompt").error(), "prompt");
+  expect_refused(error_of(fit_to_model(generation_, {9, 10}, shape_, "prompt")), "prompt");
   EXPECT_TRUE(fit_to_model(generation_, {9}, shape_, "prompt"));
   generation_.sampling.logit_bias = {{9, 1}};
   EXPECT_TRUE(fit(1));
   generation_.sampling.logit_bias = {{9, 1}, {10, 1}};
-  expect_refused(fit(1).error(), "logit_bias");
+  expect_refused(error_of(fit(1)), "logit_bias");
 }
 
 TEST_F(Fit, ATopKOfEverythingIsNone) {
@@ -335,9 +335,9 @@ TEST(ParseTokenize, BothDialectsAreUnderstood) {
   ASSERT_TRUE(chat);
   EXPECT_EQ(chat->messages.size(), 1u);
   EXPECT_EQ(parse_tokenize(R"({"content":""})")->text, "");
-  expect_refused(parse_tokenize("{}").error(), "content");
-  expect_refused(parse_tokenize(R"({"content":"x","prompt":"y"})").error(), "content");
-  expect_refused(parse_tokenize(R"({"content":7})").error(), "content");
+  expect_refused(error_of(parse_tokenize("{}")), "content");
+  expect_refused(error_of(parse_tokenize(R"({"content":"x","prompt":"y"})")), "content");
+  expect_refused(error_of(parse_tokenize(R"({"content":7})")), "content");
 }
 
 TEST(ParseDetokenize, TakesIds) {
@@ -346,7 +346,7 @@ TEST(ParseDetokenize, TakesIds) {
   EXPECT_TRUE(parse_detokenize(R"({"tokens":[]})")->ids.empty());
   for (const char* const bad : {"{}", R"({"tokens":"1"})", R"({"tokens":[-1]})",
                                 R"({"tokens":[1.0]})", R"({"tokens":[4294967296]})"}) {
-    expect_refused(parse_detokenize(bad).error(), "tokens");
+    expect_refused(error_of(parse_detokenize(bad)), "tokens");
   }
 }
 

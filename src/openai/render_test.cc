@@ -130,9 +130,14 @@ TEST(Render, LogprobsOfACompletion) {
             Json::parse(R"({"tokens":["hi","\ufffd"],"token_logprobs":[-0.25,-9999.0],
                             "top_logprobs":[{"hi":-0.25,"\ufffd":-1.5},{}],
                             "text_offset":[10,12]})"));
-  const std::vector<TokenLogprobs> twice = {{{"a", -1}, {{"\xc3", -1000000}, {"\xe2", -2000000}}}};
-  EXPECT_EQ(value_of(stream.text(0, "a", twice))["choices"][0]["logprobs"]["top_logprobs"],
-            Json::parse(R"([{"\ufffd":-1.0}])"));
+  const std::vector<TokenLogprobs> twice = {
+      {{"\xc3\xa9", -1}, {{"\xc3", -1000000}, {"\xe2", -2000000}}}, {{"b", -1}, {}}};
+  const Json legacy = value_of(stream.text(0,
+                                           "\xc3\xa9"
+                                           "b",
+                                           twice))["choices"][0]["logprobs"];
+  EXPECT_EQ(legacy["top_logprobs"], Json::parse(R"([{"\ufffd":-1.0},{}])"));
+  EXPECT_EQ(legacy["text_offset"], Json::parse("[0,1]")) << "characters, not bytes";
 }
 
 TEST(Render, ModelsTellTheirContext) {
