@@ -70,6 +70,14 @@ Bytes bytes_of(const Array& array) {
   return Bytes(array.begin(), array.end());
 }
 
+// VBIOS versions are written in either case.
+bool same_version(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](char x, char y) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    return lower(x) == lower(y);
+  });
+}
+
 Expected Judge::expected_of_cpu() const {
   Expected expected = expected_;
   if (bundle_.binding) expected.nonce.reset();
@@ -211,13 +219,12 @@ void Judge::name_unused(Checks& checks) const {
     checks.not_applicable(kUnused, "a key set: there is no NRAS token");
   }
   for (const Rim& rim : bundle_.rims) {
-    const bool used = std::ranges::any_of(appraisal_.verdicts, [&](const Verdict& verdict) {
-      const auto names = verdict.facts.find("rim_names");
-      return names != verdict.facts.end() &&
-             std::ranges::any_of(*names, [&](const Json& name) { return name == rim.tag_id; });
+    const bool used = std::ranges::any_of(gpus_, [&](const GpuPiece& gpu) {
+      return same_version(rim.version, gpu.report.driver_version) ||
+             same_version(rim.version, gpu.report.vbios_version);
     });
     if (!used && !bundle_.gpus.empty()) {
-      checks.not_applicable(kUnused, "reference values " + rim.tag_id + ", version " + rim.version);
+      checks.not_applicable(kUnused, "reference values of version " + rim.version);
     }
   }
 }

@@ -58,6 +58,13 @@ Status Sorter::add(const Item& item) {
   }
   OTR_TRY_ASSIGN(const bool taken, add_bytes(item.name, item.bytes, 0));
   if (taken) return {};
+  if (saw_claims_) {
+    return fail(ErrorKind::kBadInput,
+                item.name +
+                    " holds the claims of a verification service without its signature; anybody "
+                    "can write them. Give the signed answer (the detached EAT)",
+                "UNSUPPORTED");
+  }
   return fail(ErrorKind::kBadInput,
               item.name +
                   " is no evidence or collateral that otr knows: no quote, no report, no COSE "

@@ -52,6 +52,7 @@ class Sorter {
   Bundle bundle_;
   std::vector<CertificateGroup> groups_;
   std::vector<RevocationList> lists_;
+  bool saw_claims_ = false;  // of a verification service, unsigned
 };
 
 // `leaf` and then the issuer of each from `pool`, as far as they are there.

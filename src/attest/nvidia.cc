@@ -295,7 +295,11 @@ void check_references(Verdict& verdict, Checks& checks, const References& refere
                answered;
   }
   found.ocsp_good = found.ocsp_good && answered;
-  if (vbios == nullptr || (driver == nullptr && !report.is_switch)) {
+  const bool any = vbios != nullptr || driver != nullptr;
+  if (any) found.rims_match = compare_measurements(checks, report, driver, vbios);
+  const bool differs =
+      verdict.failure() != nullptr && verdict.failure()->code == Code::kMeasurementMismatch;
+  if (!differs && (vbios == nullptr || (driver == nullptr && !report.is_switch))) {
     constexpr std::string_view kName = "measurements equal the reference values";
     const std::string why = "there are no complete, genuine reference values to compare with";
     if (policy.require_rims) {
@@ -303,9 +307,7 @@ void check_references(Verdict& verdict, Checks& checks, const References& refere
     } else {
       checks.not_applicable(kName, why + "; the policy demands none");
     }
-    return;
   }
-  found.rims_match = compare_measurements(checks, report, driver, vbios);
 }
 
 }  // namespace

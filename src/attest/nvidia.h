@@ -75,8 +75,9 @@ std::optional<GpuFound> verify_gpu(Verdict& verdict, const GpuReport& report,
 // (none for switches): "NV_GPU_DRIVER_GH100_550.90.07". `model` as in GpuFound.
 [[nodiscard]] std::vector<std::string> rim_names(const GpuReport& report, std::string_view model);
 
-// Compares all measurements with both manifests (either may be missing: nullptr). One check; true
-// if every active reference value was met and every other measurement is zero.
+// Compares all measurements with both manifests. One check; true if every active reference value
+// was met and every other measurement is zero. Where one manifest is missing (nullptr) only a
+// difference from the other is written, and it is false.
 bool compare_measurements(Checks& checks, const GpuReport& report, const Rim* driver,
                           const Rim* vbios);
 

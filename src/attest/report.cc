@@ -44,20 +44,22 @@ std::string value_text(const Json& value) {
 }
 
 bool is_long_hex(std::string_view text) {
+  if (text.starts_with("0x")) text.remove_prefix(2);
   return text.size() > 40 && text.find_first_not_of("0123456789abcdef") == text.npos;
 }
 
-std::string shortened(const Json& value) {
+std::string shortened(std::string_view key, const Json& value) {
+  if (key == "ueid") return value_text(value);  // a number, which people compare
   if (!value.is_string() || !is_long_hex(value.get_ref<const std::string&>())) {
     return value_text(value);
   }
   const auto& text = value.get_ref<const std::string&>();
-  if (text.find_first_not_of('0') == text.npos) return "all zero";
-  return text.substr(0, 16) + "…" + text.substr(text.size() - 8);
+  if (text.find_first_not_of("0x") == text.npos) return "all zero";
+  return text.substr(0, 18) + "…" + text.substr(text.size() - 8);
 }
 
 // The facts worth a line in a short verdict, in order, as their owners name them.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 34> kShown = {{
+constexpr std::array<std::pair<std::string_view, std::string_view>, 33> kShown = {{
     {"product", "product"},
     {"model", "model"},
     {"tcb_status", "TCB status"},
@@ -82,17 +84,24 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 34> kShown =
     {"report_data", "report data"},
     {"user_data", "user data"},
     {"nonce", "nonce"},
-    {"ppid", "PPID"},
-    {"fmspc", "FMSPC"},
+    {"pck.ppid", "PPID"},
+    {"pck.fmspc", "FMSPC"},
     {"chip", "chip"},
     {"ueid", "device (ueid)"},
     {"root_sha256", "root"},
     {"made", "made"},
     {"certificate_valid", "certificate"},
-    {"valid_from", "collateral from"},
-    {"valid_until", "valid until"},
+    {"collateral.expires", "collateral until"},
     {"warnings", "warning"},
 }};
+
+// "pck.fmspc": a member of a member.
+const Json* find_fact(const Json& facts, std::string_view key) {
+  const std::size_t dot = key.find('.');
+  const auto fact = facts.is_object() ? facts.find(key.substr(0, dot)) : facts.end();
+  if (!facts.is_object() || fact == facts.end()) return nullptr;
+  return dot == key.npos ? &*fact : find_fact(*fact, key.substr(dot + 1));
+}
 
 std::string padded(std::string_view text, std::size_t width) {
   std::string to(text);
@@ -108,6 +117,16 @@ std::string failure_text(const Check& check) {
   return "REFUSED " + std::string(name_of(code)) + " (" + std::to_string(std::to_underlying(code)) +
          "): " + check.name + (check.value.empty() ? "" : ": " + check.value) +
          "\n    what to do: " + std::string(advice(code));
+}
+
+// What else failed, by name: the first reason alone may hide the one that matters to a reader.
+std::string others(const std::vector<Check>& checks, const Check* first) {
+  std::string text;
+  for (const Check& check : checks) {
+    if (check.outcome != Outcome::kFail || &check == first || !check.code) continue;
+    text += "    also refused " + std::string(name_of(*check.code)) + ": " + check.name + "\n";
+  }
+  return text;
 }
 
 std::string check_lines(const std::vector<Check>& checks) {
@@ -131,11 +150,12 @@ std::string verdict_text(const Verdict& verdict, const std::string& name, bool e
             "\n";
   } else if (const Check* check = obstacle(verdict.checks)) {
     text += failure_text(*check) + "\n";
+    text += others(verdict.checks, check);
   }
   for (const auto& [key, label] : kShown) {
-    const auto fact = verdict.facts.find(key);
-    if (fact == verdict.facts.end()) continue;
-    text += "    " + padded(label, 18) + " " + shortened(*fact) + "\n";
+    const Json* fact = find_fact(verdict.facts, key);
+    if (fact == nullptr || fact->is_null()) continue;
+    text += "    " + padded(label, 18) + " " + shortened(key, *fact) + "\n";
   }
   if (explain) text += check_lines(verdict.checks);
   return text;
@@ -242,14 +262,23 @@ Json to_json(const Appraisal& appraisal, const Policy& policy, Time at) {
 std::string facts_text(const Json& facts, std::string_view indent) {
   std::string text;
   const std::string deeper = std::string(indent) + "  ";
+  const auto fits_line = [](const Json& object) {
+    return object.size() <= 3 && std::ranges::none_of(object, &Json::is_structured);
+  };
   for (const auto& [name, value] : facts.items()) {
     text += std::string(indent) + name + ":";
-    const bool is_list = value.is_structured() && !value.empty() && value.front().is_structured();
+    const bool is_list = value.is_array() && !value.empty() && value.front().is_object();
     if (value.is_object() && !value.empty()) {
       text += "\n" + facts_text(value, deeper);
     } else if (is_list) {
       text += "\n";
-      for (const Json& one : value) text += deeper + value_text(one) + "\n";
+      for (std::size_t i = 0; i < value.size(); ++i) {
+        if (!value[i].is_object() || fits_line(value[i])) {
+          text += deeper + value_text(value[i]) + "\n";
+        } else {
+          text += deeper + "[" + std::to_string(i) + "]\n" + facts_text(value[i], deeper + "  ");
+        }
+      }
     } else {
       text += " " + value_text(value) + "\n";
     }

@@ -101,6 +101,10 @@ Status appraise_items(const SessionDocument& document, const attest::Policy& pol
   const auto bound = report_data(session_id(document.session, document.ledger), document.nonce);
   attest::Expected expected;
   if (bundle->nitro_documents.empty()) expected.report_data = Bytes(bound.begin(), bound.end());
+  for (std::uint32_t i = 0; i < bundle->gpus.size() && i < kMaxSessionGpus; ++i) {
+    const Hash nonce = gpu_nonce(document.session, document.ledger, i);
+    expected.gpu_nonces.emplace_back(nonce.begin(), nonce.end());
+  }
   verdict.appraisal = attest::appraise(*bundle, policy, expected, anchors, at);
   OTR_TRY(check_appraisal(verdict.appraisal));
   OTR_TRY(check_nitro(*bundle, bound));
