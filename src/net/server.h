@@ -19,8 +19,8 @@
 namespace otr::net {
 
 // One request and its answer. Every function may be called from any thread; calls that come after
-// the answer is complete, or after the peer has gone, do nothing and return false. Letting go of
-// the last shared_ptr without an answer sends 500, and in the middle of a stream aborts it.
+// the answer is complete, or after the connection was cut, do nothing and return false. Letting go
+// of the last shared_ptr without an answer sends 500, and in the middle of a stream aborts it.
 // Abstract, so that a handler can be tested without a socket.
 class Exchange {
  public:
@@ -43,9 +43,10 @@ class Exchange {
   virtual bool abort() = 0;
 
   // `call` runs once, on the I/O thread, if the peer closes or resets its side (also just its
-  // sending side), stalls beyond a limit, or stop() cuts the connection, before the answer is
-  // complete; at once if that has happened already. At most one call is kept, the last. Must not
-  // block. It is let go of when the answer is complete.
+  // sending side: it may still be answered), stalls beyond a limit, or stop() cuts the connection,
+  // before the answer is complete; at once if that has happened already. At most one call is kept,
+  // the last, and let go of when the answer is complete; it must not block. A peer that sends more
+  // than 64 KiB of further requests meanwhile is not read, so that only a write notices its end.
   virtual void on_disconnect(std::function<void()> call) = 0;
 
   // Bytes of the stream that the kernel has not taken yet.
