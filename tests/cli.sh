@@ -4,6 +4,7 @@
 set -u
 otr=$(realpath "${1:?usage: tests/cli.sh PATH-OF-OTR}")
 proof_verifier=$(realpath "$(dirname "$0")/../spec/proof_verifier.py")
+. "$(dirname "$0")/cli/attest.sh"
 . "$(dirname "$0")/cli/sampling.sh"
 . "$(dirname "$0")/cli/import.sh"
 . "$(dirname "$0")/cli/tokenize.sh"
@@ -475,7 +476,7 @@ test_proof_kill() {
 
 RANDOM=20
 make_model || exit 1
-for part in golden_path help flags prompts sampling files output home import tokenize interrupt \
+for part in attest golden_path help flags prompts sampling files output home import tokenize interrupt \
   kill memory flips proofs proof_files proof_elsewhere proof_kill; do
   begin=$SECONDS
   "test_$part"

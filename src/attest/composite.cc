@@ -175,6 +175,12 @@ void check_binding(Checks& checks, const std::optional<Binding>& binding,
                 gpu.name + ": signed " + short_hex(gpu.report.nonce) + ", stated " +
                     short_hex(*gpu.stated_nonce));
   }
+  if (!expected.gpu_nonces.empty()) {
+    checks.require(gpus.size() == expected.gpu_nonces.size(), Code::kDeviceRefused,
+                   "as many GPUs as were asked",
+                   std::to_string(gpus.size()) + " reports, " +
+                       std::to_string(expected.gpu_nonces.size()) + " nonces");
+  }
   if (binding) return check_tinfoil(checks, *binding, cpus, gpus, expected);
   if (!cpus.empty() && !gpus.empty()) check_plain(checks, cpus, gpus, expected);
 }

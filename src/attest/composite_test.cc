@@ -153,6 +153,9 @@ TEST(PlainBinding, NeedsTheNonceInReportData) {
   EXPECT_FALSE(
       binding(Bytes(64, 0), gpu(1), {.report_data = Bytes(64, 0), .gpu_nonces = {Bytes(32, 9)}}));
   EXPECT_EQ(binding(Bytes(64, 0), gpu(1), {.report_data = Bytes(64, 0)}), Code::kBindingMismatch);
+  EXPECT_EQ(
+      binding(first, gpu(1), {.report_data = first, .gpu_nonces = {Bytes(32, 9), Bytes(32, 9)}}),
+      Code::kDeviceRefused);
   GpuPiece stated = gpu(1);
   stated.stated_nonce = Bytes(32, 8);
   EXPECT_EQ(binding(first, stated), Code::kNonceMismatch);

@@ -1,4 +1,4 @@
-// An appraisal as a person reads it, and as programs do (SPEC ATT-14).
+// An appraisal as a person reads it, and as programs do (SPEC ATT-2).
 #ifndef OTR_ATTEST_REPORT_H_
 #define OTR_ATTEST_REPORT_H_
 
