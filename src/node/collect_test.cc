@@ -276,7 +276,7 @@ TEST(CollectDevice, AnswersThatAreNoReport) {
     const auto evidence = collect_device(steps);
     return evidence ? std::nullopt : std::optional(evidence.error().kind);
   };
-  EXPECT_EQ(kind_of({{.call = kExtendedReport, .effect = answer(0x27, 0, {}, {})}}),
+  EXPECT_EQ(kind_of({{.call = kExtendedReport, .effect = answer(0x27, 1184, report, {})}}),
             ErrorKind::kBadInput);
   EXPECT_EQ(kind_of({{.call = kExtendedReport, .effect = answer(0, 0xffffffff, report, {})}}),
             ErrorKind::kBadInput);
