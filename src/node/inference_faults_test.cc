@@ -134,6 +134,7 @@ TEST(InferenceCancel, BothOfTwoGiveItUp) {
   expect_idle(*toy.service);
   EXPECT_EQ(toy.service->gauges().abandoned, 1u);
   EXPECT_EQ(toy.service->gauges().finished, 0u);
+  EXPECT_EQ(toy.service->gauges().output_tokens, 1u);  // nothing was computed for nobody
   toy.submit(long_ask(), third);
   EXPECT_TRUE(third.wait());
   EXPECT_EQ(toy.service->gauges().joined, 1u);
@@ -294,6 +295,28 @@ TEST(InferenceStop, ADrainEndsWhatHasBegun) {
   toy.service->stop(true);
   EXPECT_FALSE(late.ended());
   EXPECT_EQ(toy.service->gauges().finished, 6u);
+}
+
+// Who was accepted before the drain is answered, also if nothing is left to compute.
+TEST(InferenceStop, ADrainStillRepeatsWhatIsStored) {
+  Toy toy;
+  Gate gate;
+  Heard stored, last, repeated;
+  toy.submit(long_ask(1), stored);
+  ASSERT_TRUE(stored.wait());
+  toy.submit(long_ask(2), last, [&](auto&) {
+    if (last.tokens().size() == 200) gate.pass();
+  });
+  gate.wait_until_somebody_stands_there();
+  toy.submit(long_ask(1), repeated);
+  std::thread drain([&] { toy.service->stop(true); });
+  while (toy.service->healthy()) std::this_thread::yield();
+  gate.open();
+  drain.join();
+  EXPECT_TRUE(last.wait());
+  ASSERT_TRUE(repeated.ended());
+  EXPECT_TRUE(repeated.wait());
+  EXPECT_EQ(repeated.ids(), stored.ids());
 }
 
 TEST(InferenceStop, AtOnceEndsEverybodyWithoutAClaim) {
