@@ -13,6 +13,8 @@ constexpr std::uint32_t kDrainMs = 5'000;
 
 struct GatewayFlags : FrontFlags {
   std::vector<std::string> workers;
+  std::string tee = "none";
+  bool seal = false;
 };
 
 Result<attest::Policy> load_policy(const std::string& name) {
@@ -28,13 +30,19 @@ std::string address_of(const std::string& what, const service::FrontServerOption
 }
 
 Result<int> gateway(const GatewayFlags& flags) {
-  OTR_TRY_ASSIGN(const auto server, to_options(flags, "gateway"));
+  OTR_TRY_ASSIGN(auto server, to_options(flags, "gateway"));
+  server.front.mode = flags.seal ? 1 : 0;
   OTR_TRY_ASSIGN(attest::Policy policy, load_policy(flags.policy));
   OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
   OTR_TRY_ASSIGN(auto models, load_served(flags));
+  std::shared_ptr<node::EvidenceSource> tee;
+  if (flags.tee != "none") {
+    OTR_TRY_ASSIGN(tee, open_tee_of(flags.tee, flags.home));
+  }
   OTR_TRY_ASSIGN(const auto running, service::Gateway::start(home, std::move(models),
                                                              {.worker_urls = flags.workers,
                                                               .policy = std::move(policy),
+                                                              .tee = std::move(tee),
                                                               .server = server}));
   OTR_TRY(print(address_of("gateway   ", server, running->port())));
   wait_for_interrupt();
@@ -90,6 +98,14 @@ void add_gateway(CLI::App& app, Run& run) {
   command->add_option("--worker", flags->workers, "Where a worker listens, http://127.0.0.1:8181")
       ->required()
       ->type_name("URL");
+  command
+      ->add_option("--tee", flags->tee,
+                   "What attests this gateway itself, for ACI (docs/service.md): none, auto, tdx, "
+                   "sev-snp or simulated")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"none", "auto", "tdx", "sev-snp", "simulated"}));
+  command->add_flag("--seal", flags->seal,
+                    "Seal prompts of clients that do not verify to the workers' enclaves");
   command->callback([flags, &run] {
     run = [flags] {
       const Result<int> code = gateway(*flags);

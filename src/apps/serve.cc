@@ -43,15 +43,6 @@ Result<crypto::Address> operator_of(const WorkerFlags& flags) {
   return address;
 }
 
-Result<std::unique_ptr<node::EvidenceSource>> open_tee_of(const WorkerFlags& flags) {
-  if (flags.tee != "simulated") return node::open_tee(flags.tee);
-  OTR_TRY_ASSIGN(const node::Measurement measurement, measure_this_program());
-  OTR_TRY_ASSIGN(const std::filesystem::path folder, home_folder(flags.home));
-  OTR_TRY(node::Home::open(folder));  // makes it, where it is new
-  return node::open_tee(flags.tee,
-                        node::SimulatedOptions{.folder = folder, .measurement = measurement});
-}
-
 // GPUs are named in the session where there are some that can be attested; a machine without is
 // nothing to complain of.
 std::unique_ptr<node::GpuEvidenceSource> open_gpus_if_any(const node::EvidenceSource& tee) {
@@ -101,6 +92,15 @@ Result<node::Measurement> measure_this_program() {
   return measurement;
 }
 
+Result<std::unique_ptr<node::EvidenceSource>> open_tee_of(const std::string& kind,
+                                                          const std::string& home) {
+  if (kind != "simulated") return node::open_tee(kind);
+  OTR_TRY_ASSIGN(const node::Measurement measurement, measure_this_program());
+  OTR_TRY_ASSIGN(const std::filesystem::path folder, home_folder(home));
+  OTR_TRY(node::Home::open(folder));  // makes it, where it is new
+  return node::open_tee(kind, node::SimulatedOptions{.folder = folder, .measurement = measurement});
+}
+
 void wait_for_interrupt() {
   while (!env::interrupted()) std::this_thread::sleep_for(std::chrono::milliseconds(100));
 }
@@ -127,7 +127,7 @@ Result<std::unique_ptr<RunningWorker>> start_worker(const WorkerFlags& flags,
   OTR_TRY_ASSIGN(options.collateral, read_collateral(flags.collateral));
 
   auto worker = std::make_unique<RunningWorker>();
-  OTR_TRY_ASSIGN(worker->tee, open_tee_of(flags));
+  OTR_TRY_ASSIGN(worker->tee, open_tee_of(flags.tee, flags.home));
   worker->gpus = open_gpus_if_any(*worker->tee);
   OTR_TRY_ASSIGN(worker->enclave, node::Enclave::create(*worker->tee, worker->gpus.get(), options));
   node::InferenceOptions inference{.threads = flags.threads, .max_waiting = flags.max_waiting};

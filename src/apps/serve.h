@@ -35,6 +35,10 @@ Result<std::string> read_policy(const std::string& name);
 // SHA-384 of this very program, as the simulated TEE "measures" it.
 Result<node::Measurement> measure_this_program();
 
+// A TEE by its kind (node/evidence.h); the simulated one has its keys in the home folder.
+Result<std::unique_ptr<node::EvidenceSource>> open_tee_of(const std::string& kind,
+                                                          const std::string& home);
+
 // Serves until SIGINT or SIGTERM.
 void wait_for_interrupt();
 

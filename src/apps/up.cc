@@ -78,11 +78,15 @@ Result<int> up(const UpFlags& given) {
   OTR_TRY_ASSIGN(const auto worker, start_worker(flags.worker, *shared, packed));
   flags.listen = "127.0.0.1:" + std::to_string(flags.gateway_port);
   OTR_TRY_ASSIGN(const auto gateway_options, to_options(flags, "gateway"));
+  // One machine, one TEE: it attests the gateway too, for ACI.
+  OTR_TRY_ASSIGN(std::shared_ptr<node::EvidenceSource> tee,
+                 open_tee_of(flags.worker.tee, flags.home));
   OTR_TRY_ASSIGN(const auto gateway,
                  service::Gateway::start(
                      home, {model},
                      {.worker_urls = {"http://127.0.0.1:" + std::to_string(worker->server->port())},
                       .policy = policy,
+                      .tee = std::move(tee),
                       .server = gateway_options}));
   OTR_TRY(wait_for_session(*gateway->workers().workers().front()));
 

@@ -2,10 +2,12 @@
 
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/hex.h"
 #include "env/clock.h"
+#include "service/aci.h"
 #include "service/relay.h"
 
 namespace otr::service {
@@ -77,10 +79,21 @@ class Gateway::Body {
           *body->client_, {.url = url, .policy = options.policy, .operator_key = key}));
     }
     body->workers_ = std::make_unique<WorkerPool>(std::move(workers));
-    for (const ServedModel& model : models) body->models_[model.artifact->root()] = model.artifact;
+    for (const ServedModel& model : models) {
+      body->models_[model.artifact->root()] = model.artifact;
+      for (const std::string& name : model.names) body->roots_[name] = model.artifact->root();
+    }
+    Upstream* upstream = body->workers_.get();
+    if (options.tee) {
+      OTR_TRY_ASSIGN(body->aci_, Aci::start({.tee = std::move(options.tee),
+                                             .file = home.folder() / "aci.sqlite",
+                                             .sealed = options.server.front.mode != 0}));
+      body->watched_ = body->aci_->watch(*body->workers_);
+      upstream = body->watched_.get();
+    }
     OTR_TRY_ASSIGN(
         body->server_,
-        FrontServer::start(home, std::move(models), *body->workers_, std::move(options.server),
+        FrontServer::start(home, std::move(models), *upstream, std::move(options.server),
                            [raw = body.get()](FrontServer& server, const ExchangePtr& exchange) {
                              return raw->handle(server, exchange);
                            }));
@@ -90,6 +103,8 @@ class Gateway::Body {
   ~Body() {
     // Answers end before what they stand on goes.
     server_.reset();
+    aci_.reset();
+    watched_.reset();
     workers_.reset();
     client_.reset();
   }
@@ -98,7 +113,16 @@ class Gateway::Body {
   WorkerPool& workers() { return *workers_; }
 
  private:
-  bool handle(FrontServer& server, const ExchangePtr& exchange) {
+  bool handle(FrontServer& server, const ExchangePtr& given) {
+    if (!aci_) return refuse_aci(given) || handle_ours(server, given);
+    const ExchangePtr exchange = aci_->admit(
+        given, server.front(), [this] { return all_sessions(); },
+        [this](std::string_view name) { return root_of(name); });
+    if (exchange && !handle_ours(server, exchange)) server.front().handle(exchange);
+    return true;
+  }
+
+  bool handle_ours(FrontServer& server, const ExchangePtr& exchange) {
     const net::Request& request = exchange->request();
     if (request.path == "/v1/otr/sessions" && request.method == "GET") {
       sessions(exchange);
@@ -130,14 +154,26 @@ class Gateway::Body {
       return;
     }
     Json list = Json::array();
-    for (const auto& worker : workers_->workers()) {
-      for (const auto& session : worker->sessions()) {
-        if (auto json = protocol::session_to_json(session->document)) {
-          list.push_back(*std::move(json));
-        }
+    for (const auto& session : all_sessions()) {
+      if (auto json = protocol::session_to_json(session->document)) {
+        list.push_back(*std::move(json));
       }
     }
     exchange->respond(session_list(list));
+  }
+
+  std::vector<std::shared_ptr<const AppraisedSession>> all_sessions() const {
+    std::vector<std::shared_ptr<const AppraisedSession>> all;
+    for (const auto& worker : workers_->workers()) {
+      const auto some = worker->sessions();
+      all.insert(all.end(), some.begin(), some.end());
+    }
+    return all;
+  }
+
+  std::optional<Hash> root_of(std::string_view name) const {
+    const auto found = roots_.find(name);
+    return found == roots_.end() ? std::nullopt : std::optional(found->second);
   }
 
   const machine::Model* model(const Hash& root) const {
@@ -148,6 +184,9 @@ class Gateway::Body {
   std::unique_ptr<net::Client> client_;
   std::unique_ptr<WorkerPool> workers_;
   std::map<Hash, std::shared_ptr<const model::Artifact>> models_;
+  std::map<std::string, Hash, std::less<>> roots_;  // by the names that models are served under
+  std::unique_ptr<Aci> aci_;                        // null: outside of a TEE
+  std::unique_ptr<Upstream> watched_;
   std::unique_ptr<FrontServer> server_;
 };
 

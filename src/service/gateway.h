@@ -14,6 +14,7 @@
 
 #include "attest/policy.h"
 #include "base/result.h"
+#include "node/evidence.h"
 #include "service/front_server.h"
 #include "service/worker_pool.h"
 
@@ -23,6 +24,8 @@ struct GatewayOptions {
   std::vector<std::string> worker_urls;
   // By which it takes workers into use; nobody relies on it but the gateway itself.
   attest::Policy policy;
+  // Of the gateway itself, for ACI (aci.h); null: outside of a TEE, without ACI.
+  std::shared_ptr<node::EvidenceSource> tee;
   FrontServerOptions server;
 };
 
