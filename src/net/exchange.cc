@@ -100,7 +100,6 @@ bool ServerExchange::write(std::string bytes) {
   if (is_chunked_) bytes = encode_chunk(bytes);
   const bool is_too_slow =
       bytes.size() > max_pending_bytes_ - std::min(max_pending_bytes_, pending_bytes_.load());
-  if (is_too_slow) bytes.clear();
   queue(std::move(bytes), is_too_slow ? Ending::kReset : Ending::kOpen);
   return !is_too_slow;
 }

@@ -246,6 +246,15 @@ TEST(ResponseParser, KnowsWhenAnAnswerIsWhole) {
       read("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n").keeps_alive);
 }
 
+TEST(ResponseParser, DropsTrailers) {
+  ResponseParser parser({}, false, [](std::string_view) {});
+  ASSERT_TRUE(
+      parser.put("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+                 "0\r\nX-Receipt-Id: forged\r\n\r\n"));
+  EXPECT_TRUE(parser.is_done());
+  EXPECT_EQ(find_header(parser.headers(), "X-Receipt-Id"), std::nullopt);
+}
+
 TEST(ResponseParser, RefusesBrokenAnswers) {
   const std::string broken[] = {
       "HTTP/1.1 101 Switching\r\n\r\n",
