@@ -229,8 +229,7 @@ TEST(EventLog, ReplaysOrIsRefused) {
   }
   EXPECT_EQ(check(Json::array({1})), Code::kMalformed);
   EXPECT_EQ(check(Json::object()), Code::kMalformed);
-  EXPECT_EQ(check(Json::parse("[" + std::string(4096 * 2, '1').replace(0, 0, "1,") + "]")),
-            Code::kMalformed);
+  EXPECT_EQ(check(Json(std::vector<Json>(4097, firmware))), Code::kMalformed);
 }
 
 // A whole: an SNP guest whose report data holds the nonce of a GPU, all of our own making.

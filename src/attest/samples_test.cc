@@ -118,6 +118,12 @@ std::vector<Case> gpu_cases() {
        "2025-06-01",
        Code::kVersionMismatch,
        require_rims},
+  };
+}
+
+std::vector<Case> device_cases() {
+  const std::string h535 = "gpu/h100-535.86.09/", h550 = "gpu/h100-550.90.07/";
+  return {
       {"bad signature",
        {"gpu/bad/BAD-report-signature.hex", h535 + "cert-chain.pem"},
        "2025-06-01",
@@ -187,10 +193,7 @@ std::vector<Case> intel_cases() {
        Code::kMalformed},
       {"TDX, debug", {"tdx/v4-debug-td"}, "2025-06-20", Code::kCollateralMissing},
       {"TDX, Granite Rapids", {"tdx/v4-gnr-outofdate"}, "2025-11-01", Code::kCollateralMissing},
-      {"TDX, Sapphire Rapids E4",
-       {"tdx/v4-spr-e4-no-level"},
-       "2023-07-01",
-       Code::kCollateralMissing},
+      {"TDX, Sapphire Rapids E4", {"tdx/v4-spr-e4-no-level"}, "2023-07-01", Code::kTcbUnsupported},
       {"TDX, Azure", {"tdx/azure-vtpm"}, "2025-06-20", Code::kCollateralMissing},
       {"TDX, made-up root", {"tdx/bad-fake-root"}, "2024-01-01", Code::kAnchorUnknown},
       {"SGX", {"sgx/v3-sw-hardening"}, "2025-06-20", Code::kTcbRefused},
@@ -202,7 +205,7 @@ std::vector<Case> intel_cases() {
   };
 }
 
-std::vector<Case> other_cases() {
+std::vector<Case> amd_and_nitro_cases() {
   return {
       {"SNP Milan, virtee", {"snp/milan-virtee"}, "2024-01-01", {}},
       {"SNP Milan, trustee",
@@ -229,6 +232,11 @@ std::vector<Case> other_cases() {
       {"Nitro, too late", {"nitro/attestation.cose"}, "2025-12-25T20:00:00Z", Code::kTimeInvalid},
       {"Nitro, too early", {"nitro/attestation.cose"}, "2025-12-25T15:00:00Z", Code::kTimeInvalid},
       {"Nitro, debug", {"nitro/debug-zero-pcrs.cose"}, "2025-12-25T10:00:00Z", Code::kDebug},
+  };
+}
+
+std::vector<Case> token_and_composite_cases() {
+  return {
       {"NRAS",
        {"composite/tinfoil-v3-tdx-h200/nras-response.json",
         "composite/tinfoil-v3-tdx-h200/nras-jwks.json"},
@@ -316,6 +324,7 @@ void expect_case(const Case& one) {
 TEST(Samples, Gpu) {
   OTR_NEED_SAMPLES();
   for (const Case& one : gpu_cases()) expect_case(one);
+  for (const Case& one : device_cases()) expect_case(one);
 }
 
 TEST(Samples, Intel) {
@@ -325,7 +334,8 @@ TEST(Samples, Intel) {
 
 TEST(Samples, Others) {
   OTR_NEED_SAMPLES();
-  for (const Case& one : other_cases()) expect_case(one);
+  for (const Case& one : amd_and_nitro_cases()) expect_case(one);
+  for (const Case& one : token_and_composite_cases()) expect_case(one);
 }
 
 // Whatever the policy, nothing of vendors is SIMULATED, and the other way round.
