@@ -148,8 +148,7 @@ void Aci::session(const std::shared_ptr<AciExchange>& exchange) {
   });
 }
 
-void Aci::list_sessions(const std::shared_ptr<AciExchange>& exchange, const Sessions& sessions,
-                        const ModelRoot& model_root) {
+void Aci::list_sessions(const std::shared_ptr<AciExchange>& exchange, const AciHost& host) {
   const auto query = net::parse_query(exchange->request().query);
   if (!query) {
     exchange->respond(bad_request("", query.error().message));
@@ -158,8 +157,8 @@ void Aci::list_sessions(const std::shared_ptr<AciExchange>& exchange, const Sess
   const auto upstream = net::find_header(*query, "upstream_name");
   const auto model = net::find_header(*query, "model");
   const bool is_ours = !upstream || *upstream == kAciUpstream;
-  const std::optional<Hash> root = model ? model_root(*model) : std::nullopt;
-  later(exchange, [this, all = sessions(), is_ours, by_model = model.has_value(), root] {
+  const std::optional<Hash> root = model ? host.model_root(*model) : std::nullopt;
+  later(exchange, [this, all = host.sessions(), is_ours, by_model = model.has_value(), root] {
     Json list = Json::array();
     const std::int64_t now = options_.unix_seconds();
     for (const auto& one : all) {
@@ -204,12 +203,11 @@ Result<Json> provider_of(const Json& body) {
 }  // namespace
 
 // All that might be chosen must be among those asked for.
-bool Aci::may_serve(const Constraints& asked, const Sessions& sessions,
-                    const ModelRoot& model_root) {
+bool Aci::may_serve(const Constraints& asked, const AciHost& host) {
   const std::int64_t now = options_.unix_seconds();
-  const std::optional<Hash> root = asked.model ? model_root(*asked.model) : std::nullopt;
+  const std::optional<Hash> root = asked.model ? host.model_root(*asked.model) : std::nullopt;
   bool any = false;
-  for (const auto& one : sessions()) {
+  for (const auto& one : host.sessions()) {
     const protocol::Session& session = one->document.session;
     if ((root && *root != session.model_root) || !protocol::check_live(session, now)) continue;
     const auto cited = ledger_->cite(*one, now);
@@ -223,7 +221,7 @@ bool Aci::may_serve(const Constraints& asked, const Sessions& sessions,
 
 // False: answered already.
 bool Aci::prompt(const std::shared_ptr<AciExchange>& exchange, const Hash& api_key,
-                 const Sessions& sessions, const ModelRoot& model_root) {
+                 const AciHost& host) {
   // What is no JSON the front refuses.
   const Json body =
       text::parse_json(exchange->request().body, "The body", kBodyBounds).value_or(Json());
@@ -241,15 +239,14 @@ bool Aci::prompt(const std::shared_ptr<AciExchange>& exchange, const Hash& api_k
     asked.sessions = provider->at("aci_session_ids").get<std::vector<std::string>>();
   }
   exchange->expect_answer(api_key, asked.model, asked.sessions);
-  if (asked.sessions.empty() || may_serve(asked, sessions, model_root)) return true;
+  if (asked.sessions.empty() || may_serve(asked, host)) return true;
   exchange->refuse(412, "session_not_accepted", "session_not_accepted",
                    "A session that 'provider.aci_session_ids' does not list might serve this "
                    "request; list all current ones (GET /v1/aci/sessions).");
   return false;
 }
 
-std::shared_ptr<net::Exchange> Aci::admit(ExchangePtr exchange, Front& front,
-                                          const Sessions& sessions, const ModelRoot& model_root) {
+std::shared_ptr<net::Exchange> Aci::admit(ExchangePtr exchange, const AciHost& host) {
   auto current = keys();
   if (!current) {
     exchange->respond(failed(current.error()));
@@ -258,19 +255,19 @@ std::shared_ptr<net::Exchange> Aci::admit(ExchangePtr exchange, Front& front,
   const auto watched = std::make_shared<AciExchange>(std::move(exchange), *current, ledger_);
   const net::Request& request = watched->request();
   if (is_prompt(request)) {
-    const auto api_key = front.authorize(watched);
-    if (!api_key || !prompt(watched, *api_key, sessions, model_root)) return nullptr;
+    const auto api_key = host.authorize(watched);
+    if (!api_key || !prompt(watched, *api_key, host)) return nullptr;
     return watched;
   }
   if (request.method != "GET" || !request.path.starts_with(kPrefix)) return watched;
   if (request.path == "/v1/aci/attestation") {
     attestation(watched, *current);
   } else if (request.path == "/v1/aci/sessions") {
-    list_sessions(watched, sessions, model_root);
+    list_sessions(watched, host);
   } else if (request.path.starts_with(kSessions)) {
     session(watched);
   } else if (request.path.starts_with(kReceipts)) {
-    if (const auto api_key = front.authorize(watched)) receipt(watched, *api_key);
+    if (const auto api_key = host.authorize(watched)) receipt(watched, *api_key);
   } else {
     return watched;
   }

@@ -19,6 +19,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,7 +27,6 @@
 #include "node/evidence.h"
 #include "service/aci_exchange.h"
 #include "service/aci_ledger.h"
-#include "service/front.h"
 #include "service/work_queue.h"
 
 namespace otr::service {
@@ -39,13 +39,18 @@ struct AciOptions {
   std::function<std::int64_t()> unix_seconds;  // env::unix_seconds where empty
 };
 
+// What ACI asks of its gateway; called on the threads of Aci and of the server.
+struct AciHost {
+  // Front::authorize.
+  std::function<std::optional<Hash>(const std::shared_ptr<net::Exchange>&)> authorize;
+  // Sessions of all workers as they are now.
+  std::function<std::vector<std::shared_ptr<const AppraisedSession>>()> sessions;
+  // The root of a model by the name it is served under.
+  std::function<std::optional<Hash>(std::string_view)> model_root;
+};
+
 class Aci {
  public:
-  // Sessions of all workers as they are now; and the root of a model by the name it is served
-  // under. Called on the threads of Aci and of the server.
-  using Sessions = std::function<std::vector<std::shared_ptr<const AppraisedSession>>()>;
-  using ModelRoot = std::function<std::optional<Hash>(std::string_view name)>;
-
   // Asks the TEE once, so that what cannot attest does not start. Errors as of evidence.h and
   // ReceiptStore::open.
   static Result<std::unique_ptr<Aci>> start(AciOptions options);
@@ -59,8 +64,7 @@ class Aci {
 
   // Any request of the gateway. The exchange to go on with, or null where it is answered already.
   [[nodiscard]] std::shared_ptr<net::Exchange> admit(std::shared_ptr<net::Exchange> exchange,
-                                                     Front& front, const Sessions& sessions,
-                                                     const ModelRoot& model_root);
+                                                     const AciHost& host);
 
  private:
   struct Constraints {
@@ -76,12 +80,10 @@ class Aci {
                    const std::shared_ptr<const AciKeys>& keys);
   void receipt(const std::shared_ptr<AciExchange>& exchange, const Hash& api_key);
   void session(const std::shared_ptr<AciExchange>& exchange);
-  void list_sessions(const std::shared_ptr<AciExchange>& exchange, const Sessions& sessions,
-                     const ModelRoot& model_root);
+  void list_sessions(const std::shared_ptr<AciExchange>& exchange, const AciHost& host);
   [[nodiscard]] bool prompt(const std::shared_ptr<AciExchange>& exchange, const Hash& api_key,
-                            const Sessions& sessions, const ModelRoot& model_root);
-  [[nodiscard]] bool may_serve(const Constraints& asked, const Sessions& sessions,
-                               const ModelRoot& model_root);
+                            const AciHost& host);
+  [[nodiscard]] bool may_serve(const Constraints& asked, const AciHost& host);
 
   const AciOptions options_;
   std::unique_ptr<ReceiptStore> store_;

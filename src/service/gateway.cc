@@ -116,8 +116,10 @@ class Gateway::Body {
   bool handle(FrontServer& server, const ExchangePtr& given) {
     if (!aci_) return refuse_aci(given) || handle_ours(server, given);
     const ExchangePtr exchange = aci_->admit(
-        given, server.front(), [this] { return all_sessions(); },
-        [this](std::string_view name) { return root_of(name); });
+        given,
+        {.authorize = [&server](const ExchangePtr& one) { return server.front().authorize(one); },
+         .sessions = [this] { return all_sessions(); },
+         .model_root = [this](std::string_view name) { return root_of(name); }});
     if (exchange && !handle_ours(server, exchange)) server.front().handle(exchange);
     return true;
   }
