@@ -1,4 +1,6 @@
-// otr ask: a prompt in, an answer (or several) and its receipt out, computed on this machine.
+// otr ask: a prompt in, an answer (or several) and its receipt out, computed on this machine or,
+// with
+// --url, by the workers of a gateway and verified here.
 
 #include <algorithm>
 #include <chrono>
@@ -7,11 +9,13 @@
 #include <optional>
 #include <utility>
 
+#include "apps/ask_remote.h"
 #include "apps/command.h"
 #include "apps/ladder.h"
 #include "apps/logprobs.h"
 #include "apps/prompt.h"
 #include "apps/sampling_flags.h"
+#include "apps/serve.h"
 #include "base/hex.h"
 #include "env/clock.h"
 #include "env/file.h"
@@ -21,6 +25,7 @@
 #include "node/keys.h"
 #include "protocol/answer_text.h"
 #include "protocol/wire.h"
+#include "service/request_signer.h"
 #include "trace/header.h"
 
 namespace otr::apps {
@@ -29,6 +34,7 @@ namespace {
 struct AskFlags {
   std::string model, prompt, system, receipt, home;
   SamplingFlags sampling;
+  RemoteFlags remote;
   std::vector<std::string> stop;
   std::uint32_t max_tokens = 256;
   std::uint32_t n = 1;
@@ -36,6 +42,9 @@ struct AskFlags {
   unsigned threads = default_threads();
   bool raw = false;
   bool json = false;
+
+  bool is_remote() const { return !remote.url.empty(); }
+  bool is_sealed() const { return is_remote() && !remote.open; }
 
   // The file of answer i of n: of several, R.json stands for R-1.json, R-2.json and so on.
   std::filesystem::path receipt_file(std::size_t i) const {
@@ -63,25 +72,23 @@ Status check_request(const protocol::Request& request, const Prompt& prompt,
 Result<protocol::SignedRequest> make_request(const AskFlags& flags,
                                              const machine::Sampling& sampling,
                                              const model::Artifact& artifact, const Prompt& prompt,
-                                             const node::Home& home) {
-  OTR_TRY_ASSIGN(const crypto::PrivateKey client, home.key("client"));
-  protocol::SignedRequest signed_request;
-  protocol::Request& request = signed_request.request;
-  request.client = client.address();
+                                             service::RequestSigner& signer) {
+  protocol::Request request;
   request.model_root = artifact.root();
   request.prompt_root = trace::token_root(prompt.ids);
   request.prompt_count = static_cast<std::uint32_t>(prompt.ids.size());
   request.max_tokens = std::min(flags.max_tokens, artifact.view().shape.context);
   request.sampling = sampling;
+  if (flags.is_sealed()) {
+    request.mode = 1;
+    request.sampling.seed = signer.blind_seed(sampling.seed);  // SPEC SEAL-4
+  }
   request.stop = flags.stop;
   std::ranges::sort(request.stop);
   request.stop.erase(std::ranges::unique(request.stop).begin(), request.stop.end());
   request.deadline = static_cast<std::uint64_t>(env::unix_seconds() + 3600);
   OTR_TRY(check_request(request, prompt, artifact.view().shape));
-  OTR_TRY_ASSIGN(request.counter, home.next_counter());
-  request.task_id = protocol::task_id(request.client, request.counter);
-  signed_request.signature = client.sign(protocol::digest_of(request, Hash{}));
-  return signed_request;
+  return signer.sign(std::move(request), Hash{});
 }
 
 // One request for each answer asked for (SPEC REQ-7).
@@ -91,9 +98,10 @@ Result<std::vector<protocol::SignedRequest>> make_requests(const AskFlags& flags
                                                            const node::Home& home) {
   OTR_TRY_ASSIGN(const machine::Sampling sampling, to_sampling(flags.sampling));
   OTR_TRY_ASSIGN(const auto of_each, of_answers(sampling, flags.n));
+  OTR_TRY_ASSIGN(const auto signer, service::RequestSigner::open(home));
   std::vector<protocol::SignedRequest> requests;
   for (const machine::Sampling& one : of_each) {
-    OTR_TRY_ASSIGN(requests.emplace_back(), make_request(flags, one, artifact, prompt, home));
+    OTR_TRY_ASSIGN(requests.emplace_back(), make_request(flags, one, artifact, prompt, *signer));
   }
   return requests;
 }
@@ -141,7 +149,7 @@ class Incoming {
     answers_[i].tokens.push_back(token);
     changed_.notify_one();
   }
-  void done(std::size_t i, Result<node::Finished> outcome) {
+  void done(std::size_t i, Result<protocol::Receipt> outcome) {
     const std::lock_guard lock(mutex_);
     answers_[i].outcome = std::move(outcome);
     answers_[i].done_ns = env::monotonic_ns();
@@ -150,7 +158,7 @@ class Incoming {
 
   struct News {
     std::vector<node::TokenInfo> tokens;
-    std::optional<Result<node::Finished>> outcome;
+    std::optional<Result<protocol::Receipt>> outcome;
     std::int64_t done_ns = 0;
   };
   // What is new of answer i; waits for it, but not so long that a signal would have to wait.
@@ -178,7 +186,13 @@ struct Answering {
   Incoming incoming{requests.size()};
   std::unique_ptr<node::InferenceService> service = nullptr;  // ends before `incoming`
   std::vector<node::InferenceService::Id> ids = {};
+  std::unique_ptr<Remote> remote = nullptr;  // of the two one is there
   std::int64_t begin_ns = 0;
+
+  void cancel() {
+    for (const auto id : ids) service->cancel(id);
+    if (remote) remote->cancel();
+  }
 };
 
 // Memory for as many whole answers as run at a time.
@@ -198,6 +212,26 @@ node::InferenceOptions options_for(const Answering& answering) {
   return options;
 }
 
+Result<protocol::Receipt> to_receipt(const Answering& answering, std::size_t i,
+                                     Result<node::Finished> done) {
+  if (!done) return std::unexpected(std::move(done).error());
+  return node::make_receipt(answering.requests[i], answering.prompt.ids, *std::move(done),
+                            answering.artifact.view(), answering.operator_key);
+}
+
+Status begin_remote(Answering& answering) {
+  OTR_TRY_ASSIGN(answering.remote, Remote::connect(answering.flags.remote, answering.artifact));
+  answering.begin_ns = env::monotonic_ns();
+  Incoming& incoming = answering.incoming;
+  for (std::size_t i = 0; i < answering.requests.size(); ++i) {
+    answering.remote->submit(
+        answering.requests[i], answering.prompt.ids, answering.flags.logprobs,
+        [&incoming, i](auto& token) { incoming.token(i, token); },
+        [&incoming, i](auto receipt) { incoming.done(i, std::move(receipt)); });
+  }
+  return {};
+}
+
 Status begin(Answering& answering, const engine::PackedModel& packed,
              crypto::PrivateKey session_key) {
   OTR_TRY_ASSIGN(answering.service, node::InferenceService::start(answering.artifact, packed,
@@ -210,7 +244,10 @@ Status begin(Answering& answering, const engine::PackedModel& packed,
                   .prompt_ids = answering.prompt.ids,
                   .logprobs = answering.flags.logprobs,
                   .on_token = [&incoming, i](auto& token) { incoming.token(i, token); },
-                  .on_done = [&incoming, i](auto done) { incoming.done(i, std::move(done)); }};
+                  .on_done =
+                      [&answering, i](Result<node::Finished> done) {
+                        answering.incoming.done(i, to_receipt(answering, i, std::move(done)));
+                      }};
     OTR_TRY_ASSIGN(answering.ids.emplace_back(), answering.service->submit(std::move(job)));
   }
   return {};
@@ -234,11 +271,9 @@ Result<Answered> answer(Answering& answering, std::size_t i) {
   Answered answered;
   if (answering.flags.logprobs) answered.logprobs.emplace();
   Stream stream(model, request.request, !answering.flags.json);
-  std::optional<Result<node::Finished>> outcome;
+  std::optional<Result<protocol::Receipt>> outcome;
   while (!outcome) {
-    if (env::interrupted()) {
-      for (const auto id : answering.ids) answering.service->cancel(id);
-    }
+    if (env::interrupted()) answering.cancel();
     Incoming::News news = answering.incoming.next(i);
     for (node::TokenInfo& token : news.tokens) {
       stream.push(token.id);
@@ -249,13 +284,14 @@ Result<Answered> answer(Answering& answering, std::size_t i) {
   }
   stream.finish();
   if (!*outcome) return std::unexpected(outcome->error());
-  answered.receipt = node::make_receipt(request, answering.prompt.ids, **std::move(outcome), model,
-                                        answering.operator_key);
+  answered.receipt = **std::move(outcome);
   answered.text = stream.text();
 
   // The client's own look at what it was given, as if it came from a stranger.
   OTR_TRY_ASSIGN(answered.receipt_text, protocol::encode_receipt(answered.receipt));
-  answered.audit = node::audit(answered.receipt_text, answering.artifact, {});
+  answered.audit = node::audit(answered.receipt_text, answering.artifact,
+                               {.policy = answering.remote ? &answering.remote->policy() : nullptr,
+                                .at = env::unix_seconds()});
   answered.stream_is_receipts = stream.ids() == answered.receipt.output_ids;
   return answered;
 }
@@ -301,24 +337,10 @@ Status check_can_write_receipts(const AskFlags& flags) {
   return {};
 }
 
-Result<int> ask(const AskFlags& flags) {
-  OTR_TRY(check_can_write_receipts(flags));
-  OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
-  OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(artifact.tokenizer()));
-  OTR_TRY_ASSIGN(const Prompt prompt,
-                 encode_prompt(artifact, tokenizer, flags.prompt, flags.raw, flags.system));
-  std::filesystem::path folder = flags.home;
-  if (folder.empty()) {
-    OTR_TRY_ASSIGN(folder, node::Home::default_folder());
-  }
-  OTR_TRY_ASSIGN(const node::Home home, node::Home::open(folder));
-  OTR_TRY_ASSIGN(auto requests, make_requests(flags, artifact, prompt, home));
-  OTR_TRY_ASSIGN(crypto::PrivateKey session_key, node::new_session_key());
-  OTR_TRY_ASSIGN(crypto::PrivateKey operator_key, home.key("operator"));
-
-  const engine::PackedModel packed = pack(artifact, flags.threads);
-  Answering answering{flags, artifact, prompt, std::move(requests), std::move(operator_key)};
-  OTR_TRY(begin(answering, packed, std::move(session_key)));
+// Prints the answers in order, and writes their receipts.
+Result<int> show_all(Answering& answering) {
+  const AskFlags& flags = answering.flags;
+  const machine::Model& model = answering.artifact.view();
   Json answers = Json::array();
   bool good = true;
   for (std::size_t i = 0; i < flags.n; ++i) {
@@ -333,14 +355,58 @@ Result<int> ask(const AskFlags& flags) {
       file = flags.receipt_file(i);
       OTR_TRY(env::write_file_atomically(file, as_bytes(answered.receipt_text), 0644));
     }
-    if (!flags.json) OTR_TRY(print(summary_of(flags, answered, artifact.view(), file)));
-    answers.push_back(to_json(answered, artifact.view()));
+    if (!flags.json) OTR_TRY(print(summary_of(flags, answered, model, file)));
+    answers.push_back(to_json(answered, model));
   }
   if (flags.json) {
     const Json all = flags.n == 1 ? answers[0] : Json{{"answers", answers}};
     OTR_TRY(print(all.dump() + "\n"));
   }
   return good ? kOk : kFailed;
+}
+
+Result<int> ask(const AskFlags& flags) {
+  OTR_TRY(check_can_write_receipts(flags));
+  OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
+  OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(artifact.tokenizer()));
+  OTR_TRY_ASSIGN(const Prompt prompt,
+                 encode_prompt(artifact, tokenizer, flags.prompt, flags.raw, flags.system));
+  OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
+  OTR_TRY_ASSIGN(auto requests, make_requests(flags, artifact, prompt, home));
+  OTR_TRY_ASSIGN(crypto::PrivateKey operator_key, home.key("operator"));
+  if (flags.is_remote()) {
+    Answering answering{flags, artifact, prompt, std::move(requests), std::move(operator_key)};
+    OTR_TRY(begin_remote(answering));
+    return show_all(answering);
+  }
+  OTR_TRY_ASSIGN(crypto::PrivateKey session_key, node::new_session_key());
+  const engine::PackedModel packed = pack(artifact, flags.threads);
+  Answering answering{flags, artifact, prompt, std::move(requests), std::move(operator_key)};
+  OTR_TRY(begin(answering, packed, std::move(session_key)));
+  return show_all(answering);
+}
+
+void add_remote_flags(CLI::App& command, RemoteFlags& flags) {
+  command
+      .add_option(
+          "--url", flags.url,
+          "Ask this gateway's workers instead of computing here; the prompt is sealed to the "
+          "enclave and the answer verified")
+      ->type_name("URL")
+      ->envname("OTR_URL");
+  command
+      .add_option("--policy", flags.policy,
+                  "With --url: what evidence is accepted, a TOML file or genuine")
+      ->capture_default_str()
+      ->type_name("P")
+      ->envname("OTR_POLICY");
+  command.add_option("--api-key-file", flags.key_file, "With --url: file with our key there")
+      ->type_name("FILE");
+  command.add_option("--ca-file", flags.ca_file, "With --url: authorities of its certificate, PEM")
+      ->type_name("FILE");
+  command.add_flag("--open", flags.open,
+                   "With --url: send a prompt that the gateway can read, so that fishermen can "
+                   "recompute");
 }
 
 void add_answer_flags(CLI::App& command, AskFlags& flags) {
@@ -382,6 +448,7 @@ void add_ask(CLI::App& app, Run& run) {
       ->type_name("FILE")
       ->envname("OTR_MODEL");
   add_answer_flags(*command, *flags);
+  add_remote_flags(*command, flags->remote);
   command
       ->add_option("--receipt", flags->receipt,
                    "Write the receipt to this file; with --n 2, R.json stands for R-1.json and "

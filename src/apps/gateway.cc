@@ -55,20 +55,13 @@ struct ProxyFlags : FrontFlags {
   bool open = false;
 };
 
-Result<std::string> read_key(const std::string& file) {
-  if (file.empty()) return std::string();
-  OTR_TRY_ASSIGN(std::string text, read_policy(file));
-  while (!text.empty() && (text.back() == '\n' || text.back() == '\r')) text.pop_back();
-  return text;
-}
-
 Result<int> proxy(const ProxyFlags& flags) {
   OTR_TRY_ASSIGN(auto server, to_options(flags, "proxy"));
   server.front.mode = flags.open ? 0 : 1;
   OTR_TRY_ASSIGN(attest::Policy policy, load_policy(flags.policy));
   OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
   OTR_TRY_ASSIGN(auto models, load_served(flags));
-  OTR_TRY_ASSIGN(std::string api_key, read_key(flags.key_file));
+  OTR_TRY_ASSIGN(std::string api_key, read_api_key(flags.key_file));
   OTR_TRY_ASSIGN(const auto client, net::Client::create({.ca_file = flags.ca_file}));
   const auto upstream = service::HttpUpstream::start(
       *client, {.url = flags.url, .api_key = std::move(api_key), .policy = std::move(policy)});

@@ -85,6 +85,14 @@ Result<std::string> read_policy(const std::string& name) {
   return std::string(as_text(bytes));
 }
 
+Result<std::string> read_api_key(const std::string& file) {
+  if (file.empty()) return std::string();
+  OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(file, 4096));
+  std::string_view key = as_text(bytes);
+  while (key.ends_with('\n') || key.ends_with('\r')) key.remove_suffix(1);
+  return std::string(key);
+}
+
 Result<node::Measurement> measure_this_program() {
   OTR_TRY_ASSIGN(const Bytes program, env::read_file("/proc/self/exe", kMaxProgramBytes));
   node::Measurement measurement{};

@@ -32,6 +32,9 @@ Result<std::filesystem::path> home_folder(const std::string& named);
 // A file, or one of the policies that are built in ("genuine").
 Result<std::string> read_policy(const std::string& name);
 
+// The one key in a file, without the end of its line; empty where no file is named.
+Result<std::string> read_api_key(const std::string& file);
+
 // SHA-384 of this very program, as the simulated TEE "measures" it.
 Result<node::Measurement> measure_this_program();
 
