@@ -221,6 +221,7 @@ struct References {
   const GpuCollateral& collateral;
   const Anchors& anchors;
   const Revocation& revocation;
+  const std::string& model;
 
   // The manifest for `version`, verified; nullptr where none is or it is not genuine. Of several
   // the first that is genuine and that the report meets: the service holds one for each board.
@@ -231,7 +232,8 @@ struct References {
     for (const Rim& rim : collateral.rims) {
       if (equal_ignoring_case(rim.version, version)) {
         fit.push_back(&rim);
-      } else if (is_vbios_version(rim.version) == is_vbios_version(version)) {
+      } else if (rim.product == model &&
+                 is_vbios_version(rim.version) == is_vbios_version(version)) {
         others += (others.empty() ? "" : ", ") + rim.version;
       }
     }
@@ -335,7 +337,8 @@ std::optional<GpuFound> verify_gpu(Verdict& verdict, const GpuReport& report,
                               .report = report,
                               .collateral = collateral,
                               .anchors = anchors,
-                              .revocation = revocation};
+                              .revocation = revocation,
+                              .model = found.model};
   check_references(verdict, checks, references, policy, found);
   return found;
 }

@@ -25,7 +25,7 @@ constexpr std::string_view kC14n11 = "http://www.w3.org/2006/12/xml-c14n11";
 constexpr std::string_view kEcdsaSha384 = "http://www.w3.org/2001/04/xmldsig-more#ecdsa-sha384";
 constexpr std::string_view kSha384 = "http://www.w3.org/2001/04/xmldsig-more#sha384";
 constexpr std::string_view kEnveloped = "http://www.w3.org/2000/09/xmldsig#enveloped-signature";
-constexpr std::size_t kMaxAlternatives = 64, kMaxCertificates = 8;
+constexpr std::size_t kMaxAlternatives = 256, kMaxCertificates = 8;
 
 std::unexpected<Error> bad(std::string_view what) {
   return fail(ErrorKind::kBadInput, "the RIM " + std::string(what), "MALFORMED");
@@ -145,7 +145,7 @@ std::optional<unsigned> number(const std::string* text, unsigned max) {
 Result<std::vector<Bytes>> parse_alternatives(const XmlElement& resource,
                                               const std::string& where) {
   const auto count = number(resource.attribute("alternatives"), kMaxAlternatives);
-  if (!count || *count == 0) return bad("has no number of alternatives from 1 to 64 in " + where);
+  if (!count || *count == 0) return bad("has no number of alternatives from 1 to 256 in " + where);
   std::vector<Bytes> values;
   for (const XmlAttribute& attribute : resource.attributes) {
     if (attribute.uri != kSha384Values) continue;

@@ -209,7 +209,7 @@ TEST(RimTest, MeasurementsAreStrict) {
            {"active='True'", "active='1'"},
            {"alternatives='1'", "alternatives='2'"},
            {"alternatives='1'", "alternatives='0'"},
-           {"alternatives='1'", "alternatives='65'"},
+           {"alternatives='1'", "alternatives='257'"},
            {"size=\"48\"", "size=\"32\""},
            {"type=\"Measurement\"", "type=\"File\""},
            {"ns2:Hash0", "ns2:Hash1"},

@@ -106,7 +106,10 @@ class Reader {
       }
       skip_space();
     }
-    if (!accept("standalone=\"yes\"")) static_cast<void>(accept("standalone=\"no\""));
+    for (const std::string_view standalone :
+         {"standalone=\"yes\"", "standalone=\"no\"", "standalone='yes'", "standalone='no'"}) {
+      if (accept(standalone)) break;
+    }
     skip_space();
     if (!accept("?>")) return bad("has a malformed XML declaration");
     return {};

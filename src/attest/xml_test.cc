@@ -15,6 +15,7 @@ TEST(XmlTest, CanonicalForm) {
   const std::pair<std::string_view, std::string_view> cases[] = {
       {"<a/>", "<a></a>"},
       {"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<a />\n", "<a></a>"},
+      {"<?xml version='1.0' encoding='utf-8' standalone='no' ?><a/>", "<a></a>"},
       {"<a  b = 'x'\n a=\"y\" ></a >", "<a a=\"y\" b=\"x\"></a>"},
       {"<a b='&#9;&#10;&#13;&quot;&apos;&lt;>&amp;'/>",
        "<a b=\"&#x9;&#xA;&#xD;&quot;'&lt;>&amp;\"></a>"},
