@@ -220,11 +220,21 @@ void Reply::take_token(std::size_t i, const protocol::TokenMessage& token) {
   Answering& answering = answers_[i];
   if (over_ || answering.ended) return;
   const auto piece = answering.choice->push(token);
-  if (!piece) return fail_now(verification_error(no_honest_token()), "verification");
+  if (!piece) {
+    mark_claimed();
+    return fail_now(verification_error(no_honest_token()), "verification");
+  }
   observe_token(answering);
   if (!plan_.generation.stream) return;
   if (!renderer_) begin_stream();
   if (!parts_->options.buffer) show(i, *piece);
+}
+
+// What was computed may have been claimed, whatever became of it on the way: a second try would
+// make a second claim (SPEC GATE-9).
+void Reply::mark_claimed() {
+  claimed_ = true;
+  recording_->mark_claimed();
 }
 
 void Reply::take_end(std::size_t i, std::expected<EndedAnswer, UpstreamError> ended) {
@@ -233,8 +243,7 @@ void Reply::take_end(std::size_t i, std::expected<EndedAnswer, UpstreamError> en
     if (over_ || answers_[i].ended) return;
     if (!ended) return fail_now(to_api_error(ended.error()), "upstream");
     answers_[i].ended = *std::move(ended);
-    claimed_ = true;
-    recording_->mark_claimed();
+    mark_claimed();
   }
   parts_->queue->post([self = shared_from_this(), i] { self->verify(i); });
 }
@@ -322,8 +331,14 @@ std::string Reply::render_whole() const {
 }
 
 void Reply::end_whole() {
+  const openai::Usage tokens = usage();
+  leave(200, "answered",
+        {{"receipt_id", answers_[0].facts.receipt_id},
+         {"answers", answers_.size()},
+         {"prompt_tokens", tokens.prompt_tokens},
+         {"completion_tokens", tokens.completion_tokens}});
   if (plan_.generation.stream) {
-    recording_->write(renderer_->usage(usage(), answers_[0].facts));
+    recording_->write(renderer_->usage(tokens, answers_[0].facts));
     recording_->write(std::string(openai::kStreamDone));
     recording_->end();
   } else {
@@ -331,12 +346,6 @@ void Reply::end_whole() {
     response.headers.insert(response.headers.end(), headers_.begin(), headers_.end());
     recording_->respond(std::move(response));
   }
-  const openai::Usage tokens = usage();
-  leave(200, "answered",
-        {{"receipt_id", answers_[0].facts.receipt_id},
-         {"answers", answers_.size()},
-         {"prompt_tokens", tokens.prompt_tokens},
-         {"completion_tokens", tokens.completion_tokens}});
 }
 
 void Reply::fail(const openai::ApiError& error, std::string_view cause) {
@@ -346,25 +355,25 @@ void Reply::fail(const openai::ApiError& error, std::string_view cause) {
 
 void Reply::fail_now(const openai::ApiError& error, std::string_view cause) {
   if (over_) return;
-  if (renderer_) {
-    // SPEC GATE-11: no finish, no [DONE], and no clean end.
-    recording_->write(openai::sse_event(openai::to_json(error)));
-    recording_->abort();
-  } else {
-    // A claim may be made already: a second try would make another (SPEC GATE-9).
-    net::Response response = error_answer(error, is_worth_retrying(error) && !claimed_);
-    const net::Headers common = headers_.empty() ? common_headers(*parts_, incoming_) : headers_;
-    response.headers.insert(response.headers.end(), common.begin(), common.end());
-    recording_->respond(std::move(response));
-  }
   parts_->services.metrics.add("otr_stream_aborts_total", 1, {{"cause", cause}});
   leave(renderer_ ? 200 : static_cast<unsigned>(error.status), "failed",
         {{"cause", cause},
          {"status", error.status},
          {"code", error.code},
          {"reason", error.message}});
+  if (renderer_) {
+    // SPEC GATE-11: no finish, no [DONE], and no clean end.
+    recording_->write(openai::sse_event(openai::to_json(error)));
+    recording_->abort();
+    return;
+  }
+  net::Response response = error_answer(error, is_worth_retrying(error) && !claimed_);
+  const net::Headers common = headers_.empty() ? common_headers(*parts_, incoming_) : headers_;
+  response.headers.insert(response.headers.end(), common.begin(), common.end());
+  recording_->respond(std::move(response));
 }
 
+// Its place is free before its client hears of the end, and may come again.
 void Reply::leave(unsigned status, std::string_view outcome, const Json& more) {
   over_ = true;
   count(*parts_, incoming_, status);

@@ -73,6 +73,7 @@ class Reply : public std::enable_shared_from_this<Reply> {
   [[nodiscard]] openai::Parsed<bool> sign_all();
   void prepare_head();
   void fail_now(const openai::ApiError& error, std::string_view cause);
+  void mark_claimed();
   void begin_stream();
   void show(std::size_t i, const Choice::Piece& piece);
   void observe_token(Answering& answering);

@@ -73,7 +73,8 @@ Result<std::string> ask(const std::filesystem::path& file, sqlite3* database, co
   return std::string(text == nullptr ? "" : text);
 }
 
-void bind(sqlite3_stmt* statement, int place, ByteView bytes) {
+// Not `bind`: of a std::array, the compiler would take that for std::bind.
+void bind_bytes(sqlite3_stmt* statement, int place, ByteView bytes) {
   // The bytes outlive the step that reads them; an empty blob is not NULL.
   sqlite3_bind_blob64(statement, place,
                       bytes.empty() ? "" : reinterpret_cast<const char*>(bytes.data()),
@@ -166,14 +167,14 @@ Status ReceiptStore::Impl::prepare_all() {
 
 Status ReceiptStore::Impl::insert(const StoredReceipt& receipt) {
   const Use use(insertion);
-  bind(use.get(), 1, receipt.id);
-  bind(use.get(), 2, receipt.api_key);
+  bind_bytes(use.get(), 1, receipt.id);
+  bind_bytes(use.get(), 2, receipt.api_key);
   sqlite3_bind_int64(use.get(), 3, receipt.created);
-  bind(use.get(), 4, as_bytes(receipt.text));
+  bind_bytes(use.get(), 4, as_bytes(receipt.text));
   if (sqlite3_step(use.get()) != SQLITE_DONE) return io_error(file, writer.get(), "written");
   if (sqlite3_changes(writer.get()) == 1) return {};
   const Use known(lookup);
-  bind(known.get(), 1, receipt.id);
+  bind_bytes(known.get(), 1, receipt.id);
   if (sqlite3_step(known.get()) != SQLITE_ROW) return io_error(file, writer.get(), "read");
   if (column(known.get(), 0) == receipt.text) return {};
   return fail(ErrorKind::kBadInput,
@@ -252,8 +253,8 @@ void ReceiptStore::put(StoredReceipt receipt, std::function<void(Status)> done) 
 Result<std::optional<std::string>> ReceiptStore::get(const Hash& id, const Hash& api_key) {
   const std::lock_guard lock(impl_->read_mutex);
   const Use use(impl_->selection);
-  bind(use.get(), 1, id);
-  bind(use.get(), 2, api_key);
+  bind_bytes(use.get(), 1, id);
+  bind_bytes(use.get(), 2, api_key);
   const int code = sqlite3_step(use.get());
   if (code == SQLITE_DONE) return std::nullopt;
   if (code != SQLITE_ROW) return io_error(impl_->file, impl_->reader.get(), "read");
@@ -263,7 +264,7 @@ Result<std::optional<std::string>> ReceiptStore::get(const Hash& id, const Hash&
 Result<std::vector<ReceiptEntry>> ReceiptStore::list(const Hash& api_key, std::uint32_t limit) {
   const std::lock_guard lock(impl_->read_mutex);
   const Use use(impl_->listing);
-  bind(use.get(), 1, api_key);
+  bind_bytes(use.get(), 1, api_key);
   sqlite3_bind_int64(use.get(), 2, limit);
   std::vector<ReceiptEntry> entries;
   int code = SQLITE_ROW;
