@@ -74,27 +74,65 @@ function checkSession(record, id, servedAt) {
   return JSON.parse(Buffer.from(data, 'base64').toString());
 }
 
+// The vectors that the protocol publishes: this verifier reads it as its authors do.
+function vectors() {
+  const nonce = Buffer.from(Array.from({ length: 32 }, (_, i) => i)).toString('hex');
+  const keyset = {
+    subject: 'dstack-app://example-app', not_after: 1800000000,
+    receipt_signing_keys: [{ key_id: 'receipt-1', algo: 'ed25519',
+      public_key: '8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394' }],
+    e2ee_public_keys: [{ key_id: 'e2ee-1', algo: 'x25519-aes-256-gcm-hkdf-sha256',
+      public_key: '5dfedd3b6bd47f6fa28ee15d969d5bb0ea53774d488bdaf9df1c6e0124b3ef22' }],
+    tls_public_keys: [{ spki_sha256: 'c0'.repeat(32), domain: 'api.example.com' }] };
+  const keysetDigest = 'sha256:53a5cd44b30dcc51999754c719f2628a041f174ecbf9662a6f8e898a10cd9371';
+  const reportData = 'df2174d28130852b413646a3786927b93e94c11d770268b65def8bdba45cb49e';
+  checkReport({ api_version: 'aci/1', workload_keyset_digest: keysetDigest,
+    attestation: { workload_keyset: keyset, report_data: reportData,
+      evidence: { quote: reportData + '0'.repeat(64) } } }, nonce);
+  const asked = '{"messages":[{"content":"hi","role":"user"}],"model":"demo-model"}';
+  const given = '{"choices":[],"id":"chatcmpl-123"}';
+  checkReceipt({
+    api_version: 'aci/1', receipt_id: 'rcpt-0001', chat_id: 'chatcmpl-123', model: 'demo-model',
+    workload_keyset_digest: keysetDigest, endpoint: '/v1/chat/completions', method: 'POST',
+    served_at: 1750000000, key_id: 'receipt-1', event_log: [
+      { type: 'request.received', body_hash: digest(asked) },
+      { type: 'request.forwarded', body_hash: digest(asked) },
+      { type: 'upstream.verified', result: 'verified', required: true, model_id: 'demo-model',
+        session_id: '95ad1cb4dd25445808c2e9d116caf420b05703730b506395e8fc1ca6faeae28f' },
+      { type: 'response.returned', body_hash: digest(given) }],
+    signature: 'd5b005e093bde3b577faf270b7184b09e169cacb0ecb206b103bd2581f997db03da616175454b063' +
+      '323a23ac1dc68f1ce506c2a6eba8aa0561d5e724f0b80c03' }, { keyset, keysetDigest }, asked, given);
+}
+
 const refused = (action, what) => assert.throws(action, assert.AssertionError, what);
 
 // --- A service -----------------------------------------------------------------------------------
 
 const home = mkdtempSync(join(tmpdir(), 'otr-aci-'));
 
-function start(otr, model) {
-  const child = spawn(otr, ['up', '--model', model, '--name', 'demo', '--home', home,
-    '--gateway-port', '0', '--proxy-port', '0', '--threads', '1', '--kv-memory', '64'],
-  { stdio: ['ignore', 'pipe', 'inherit'] });
+function run(otr, args, ready) {
+  const child = spawn(otr, args, { stdio: ['ignore', 'pipe', 'ignore'] });
   return new Promise((resolve, reject) => {
     let text = '';
-    child.on('exit', (code) => reject(new Error(`otr up ended with ${code}: ${text}`)));
+    child.on('exit', (code) => reject(new Error(`otr ${args[0]} ended with ${code}: ${text}`)));
     child.stdout.on('data', (part) => {
       text += part;
-      if (!text.includes('Ctrl-C ends it')) return;
+      if (!text.includes(ready)) return;
       child.removeAllListeners('exit');
-      resolve({ child, url: text.match(/^gateway\s+(\S+)\/v1$/m)[1] });
+      resolve({ child, url: text.match(/^gateway\s+(\S+)\/v1$/m)[1],
+        worker: text.match(/^worker\s+(\S+)$/m)?.[1] });
     });
   });
 }
+
+const start = (otr, model) => run(otr, ['up', '--model', model, '--name', 'demo', '--home', home,
+  '--gateway-port', '0', '--proxy-port', '0', '--threads', '1', '--kv-memory', '64'],
+'Ctrl-C ends it');
+
+// A second gateway of the same operator, before the same worker.
+const startGateway = (otr, model, worker, more) => run(otr, ['gateway', '--model', model, '--name',
+  'demo', '--home', home, '--policy', join(home, 'policy.toml'), '--listen', '127.0.0.1:0',
+  '--worker', worker, ...more], '/v1');
 
 async function stop(service) {
   service.child.kill('SIGTERM');
@@ -109,10 +147,10 @@ async function getJson(url, status = 200) {
   return JSON.parse(text);
 }
 
-async function post(base, path, body) {
+async function post(base, path, body, headers = {}) {
   const text = JSON.stringify(body);
   const response = await fetch(base + path,
-    { method: 'POST', headers: { 'content-type': 'application/json' }, body: text });
+    { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body: text });
   return { sent: text, response, got: Buffer.from(await response.arrayBuffer()) };
 }
 
@@ -216,6 +254,58 @@ async function constraints(base, established, ids) {
   assert.equal(unknown.response.status, 400);
 }
 
+// An answer that is given again has the receipt it had.
+async function again(base, established) {
+  const headers = { 'idempotency-key': randomBytes(8).toString('hex') };
+  const body = { model: 'demo', messages, max_tokens: 6, stream: true, temperature: 1 };
+  const all = await Promise.all([0, 1, 2].map(
+    () => post(base, '/v1/chat/completions', body, headers)));
+  all.push(await post(base, '/v1/chat/completions', body, headers));
+  const ids = new Set(all.map((one) => one.response.headers.get('x-receipt-id')));
+  assert.equal(ids.size, 1);
+  const receipt = await getJson(`${base}/v1/aci/receipts/${[...ids][0]}`);
+  for (const one of all) checkReceipt(receipt, established, one.sent, one.got);
+}
+
+// With sealing there is a channel to name; without a TEE there is no ACI.
+async function otherGateways(otr, model, worker) {
+  const sealing = await startGateway(otr, model, worker, ['--tee', 'simulated', '--seal']);
+  try {
+    const established = await report(sealing.url);
+    await ready(sealing.url);
+    const { receipt } = await answer(sealing.url, established, '/v1/chat/completions',
+      { model: 'demo', messages, max_tokens: 4 });
+    const id = receipt.event_log.find((one) => one.type === 'upstream.verified').session_id;
+    const record = await getJson(`${sealing.url}/v1/aci/sessions/${id}`);
+    assert.equal(record.channel_binding[0].type, 'e2ee_public_key_sha256');
+    assert.equal(record.channel_binding[0].public_key_sha256,
+      hex(Buffer.from(record.identity.seal_public_key, 'hex')));
+  } finally {
+    await stop(sealing);
+  }
+  const bare = await startGateway(otr, model, worker, []);
+  try {
+    const response = await fetch(`${bare.url}/v1/aci/attestation`);
+    assert.equal(response.status, 503);
+    assert.equal((await response.json()).error.code, 'no_tee');
+    await ready(bare.url);
+    const { response: plain } = await post(bare.url, '/v1/chat/completions',
+      { model: 'demo', messages, max_tokens: 4 });
+    assert.equal(plain.status, 200);
+    assert.equal(plain.headers.get('x-aci-version'), null);
+  } finally {
+    await stop(bare);
+  }
+}
+
+async function ready(base) {
+  for (let i = 0; i < 100; ++i) {
+    if ((await fetch(`${base}/readyz`)).ok) return;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+  assert.fail('no session is accepted');
+}
+
 async function everything(base) {
   const established = await report(base);
   const ids = await sessions(base);
@@ -227,6 +317,7 @@ async function everything(base) {
   await answer(base, established, '/v1/completions',
     { model: 'demo', prompt: 'A rollup', max_tokens: 8 });
   await constraints(base, established, ids);
+  await again(base, established);
   await getJson(`${base}/v1/aci/receipts/unknown`, 404);
   const bad = await post(base, '/v1/chat/completions', { model: 'demo' });
   assert.equal(bad.response.headers.get('x-aci-version'), 'aci/1');
@@ -237,12 +328,14 @@ async function everything(base) {
 const args = process.argv.slice(2);
 let failed = false, service = null;
 try {
+  vectors();
   if (args[0] === '--url') {
     await everything(args[1].replace(/\/+$/, ''));
   } else {
     const [otr, model] = args.slice(-2);
     service = await start(otr, model);
     const { established, one } = await everything(service.url);
+    await otherGateways(otr, model, service.worker);
     await stop(service);
     service = await start(otr, model);
     const kept = await getJson(`${service.url}/v1/aci/receipts/${one.id}`);
