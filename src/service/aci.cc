@@ -240,9 +240,13 @@ bool Aci::prompt(const std::shared_ptr<AciExchange>& exchange, const Hash& api_k
   }
   exchange->expect_answer(api_key, asked.model, asked.sessions);
   if (asked.sessions.empty() || may_serve(asked, host)) return true;
-  exchange->refuse(412, "session_not_accepted", "session_not_accepted",
-                   "A session that 'provider.aci_session_ids' does not list might serve this "
-                   "request; list all current ones (GET /v1/aci/sessions).");
+  constexpr std::string_view kReason =
+      "A session that 'provider.aci_session_ids' does not list might serve this request; list all "
+      "current ones (GET /v1/aci/sessions).";
+  net::Response response =
+      net::error_response(412, "session_not_accepted", "session_not_accepted", kReason);
+  response.headers.push_back({"x-should-retry", "false"});
+  exchange->refuse(std::move(response), std::string(kReason));
   return false;
 }
 
@@ -252,7 +256,8 @@ std::shared_ptr<net::Exchange> Aci::admit(ExchangePtr exchange, const AciHost& h
     exchange->respond(failed(current.error()));
     return nullptr;
   }
-  const auto watched = std::make_shared<AciExchange>(std::move(exchange), *current, ledger_);
+  const auto watched =
+      std::make_shared<AciExchange>(std::move(exchange), *current, ledger_, options_.allow_origin);
   const net::Request& request = watched->request();
   if (is_prompt(request)) {
     const auto api_key = host.authorize(watched);

@@ -35,6 +35,7 @@ struct AciOptions {
   std::shared_ptr<node::EvidenceSource> tee;
   std::filesystem::path file;  // where receipts and session records are kept: aci.sqlite
   bool sealed = false;         // requests are sealed to the workers (mode 1)
+  std::string allow_origin;    // as FrontOptions::allow_origin: verifiers run in browsers too
   std::int64_t keyset_seconds = 30 * 86400;
   std::function<std::int64_t()> unix_seconds;  // env::unix_seconds where empty
 };

@@ -12,6 +12,7 @@ namespace otr::service {
 namespace {
 
 constexpr std::string_view kReceiptHeader = "X-Receipt-Id";
+constexpr std::string_view kAllowed = "access-control-allow-origin";
 constexpr std::string_view kExposed = "access-control-expose-headers";
 
 std::string receipt_header_of(const net::Headers& headers) {
@@ -69,8 +70,11 @@ std::vector<Hash> receipt_ids_of(const net::Headers& headers) {
 }
 
 AciExchange::AciExchange(std::shared_ptr<net::Exchange> inner, std::shared_ptr<const AciKeys> keys,
-                         std::shared_ptr<AciLedger> ledger)
-    : inner_(std::move(inner)), keys_(std::move(keys)), ledger_(std::move(ledger)) {}
+                         std::shared_ptr<AciLedger> ledger, std::string allow_origin)
+    : inner_(std::move(inner)),
+      keys_(std::move(keys)),
+      ledger_(std::move(ledger)),
+      allow_origin_(std::move(allow_origin)) {}
 
 void AciExchange::expect_answer(const Hash& api_key, std::optional<std::string> model,
                                 std::vector<std::string> sessions) {
@@ -89,6 +93,10 @@ void AciExchange::dress(net::Headers& headers, const std::string& receipt_id) co
       return net::equal_ignoring_case(header.name, kReceiptHeader);
     });
     if (!receipt_id.empty()) headers.push_back({std::string(kReceiptHeader), receipt_id});
+  }
+  if (!allow_origin_.empty() && !net::find_header(headers, kAllowed)) {
+    headers.push_back({std::string(kAllowed), allow_origin_});
+    headers.push_back({std::string(kExposed), "x-receipt-id"});
   }
   for (net::Header& header : headers) {
     if (net::equal_ignoring_case(header.name, kExposed)) {
@@ -148,10 +156,7 @@ void AciExchange::store(AciReceipt receipt, std::function<void(Status)> done) {
       });
 }
 
-void AciExchange::refuse(unsigned status, std::string type, std::string code,
-                         const std::string& reason) {
-  net::Response response = net::error_response(status, type, code, reason);
-  response.headers.push_back({"x-should-retry", "false"});
+void AciExchange::refuse(net::Response response, const std::string& reason) {
   const auto unique = env::random_32_bytes();
   AciReceipt receipt;
   if (unique) receipt.id = "refused-" + bare_hex(*unique);
@@ -178,7 +183,8 @@ bool AciExchange::respond(net::Response response) {
   }
   const std::vector<Hash> ids = receipt_ids_of(response.headers);
   if (ids.empty() && is_refusal(response, error)) {
-    refuse(503, "upstream_verification_failed", error["code"], error["message"]);
+    response.body = error_body(error, "upstream_verification_failed");
+    refuse(std::move(response), error["message"]);
     return true;
   }
   if (response.status < 400 && !is_pinned(ids)) {

@@ -37,14 +37,14 @@ struct AciKeys {
 class AciExchange final : public net::Exchange, public std::enable_shared_from_this<AciExchange> {
  public:
   AciExchange(std::shared_ptr<net::Exchange> inner, std::shared_ptr<const AciKeys> keys,
-              std::shared_ptr<AciLedger> ledger);
+              std::shared_ptr<AciLedger> ledger, std::string allow_origin);
 
   // From now on the answer is one to a prompt, and gets a receipt. `sessions` (bare ids; empty:
   // any): an answer of another one is not given. Before the front gets it.
   void expect_answer(const Hash& api_key, std::optional<std::string> model,
                      std::vector<std::string> sessions);
-  // Answers in place of the front: refuses to forward, with a receipt that says so.
-  void refuse(unsigned status, std::string type, std::string code, const std::string& reason);
+  // Answers with this error, in place of forwarding, and with a receipt that says so.
+  void refuse(net::Response response, const std::string& reason);
 
   [[nodiscard]] const net::Request& request() const override { return inner_->request(); }
   bool respond(net::Response response) override;
@@ -70,6 +70,7 @@ class AciExchange final : public net::Exchange, public std::enable_shared_from_t
   const std::shared_ptr<net::Exchange> inner_;
   const std::shared_ptr<const AciKeys> keys_;
   const std::shared_ptr<AciLedger> ledger_;
+  const std::string allow_origin_;  // FrontOptions::allow_origin
   Hash request_body_{};
 
   // Set by expect_answer().

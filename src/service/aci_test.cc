@@ -61,6 +61,7 @@ class AciTest : public testing::Test {
     auto made = Aci::start({.tee = *std::move(tee),
                             .file = folder_ / "aci.sqlite",
                             .sealed = false,
+                            .allow_origin = "https://page",
                             .keyset_seconds = 1'000,
                             .unix_seconds = [this] { return now_; }});
     ASSERT_TRUE(made) << made.error().message;
@@ -168,6 +169,7 @@ TEST_F(AciTest, TheReportBindsKeysetAndNonce) {
   EXPECT_EQ(report["workload_keyset_digest"], digest);
   EXPECT_EQ(wire->header("x-aci-keyset-digest"), digest);
   EXPECT_EQ(wire->header("x-aci-version"), "aci/1");
+  EXPECT_EQ(wire->header("access-control-allow-origin"), "https://page");
   const node::ReportData data = aci_report_data(digest, kNonce);
   EXPECT_EQ(report["attestation"]["report_data"], bare_hex(ByteView(data).first(32)));
   EXPECT_EQ(report["attestation"]["tee_type"], "otr-simulated");
@@ -333,8 +335,11 @@ TEST_F(AciTest, AFailureAfterForwardingIsReceiptedAndOneBeforeIsNot) {
 TEST_F(AciTest, WithoutASessionTheRefusalIsReceipted) {
   const Json report = get("/v1/aci/attestation")->json();
   const auto wire = chat();
-  passed_->respond(net::error_response(503, "unavailable_error", "no_session", "none accepted"));
+  net::Response none = net::error_response(503, "unavailable_error", "no_session", "none accepted");
+  none.headers.push_back({"retry-after", "1"});
+  passed_->respond(std::move(none));
   wire->wait();
+  EXPECT_EQ(wire->header("retry-after"), "1");
   EXPECT_EQ(wire->said().status, 503u);
   EXPECT_EQ(wire->json()["error"]["type"], "upstream_verification_failed");
   const auto shown = get("/v1/aci/receipts/" + wire->header("x-receipt-id"));

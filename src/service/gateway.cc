@@ -87,7 +87,8 @@ class Gateway::Body {
     if (options.tee) {
       OTR_TRY_ASSIGN(body->aci_, Aci::start({.tee = std::move(options.tee),
                                              .file = home.folder() / "aci.sqlite",
-                                             .sealed = options.server.front.mode != 0}));
+                                             .sealed = options.server.front.mode != 0,
+                                             .allow_origin = options.server.front.allow_origin}));
       body->watched_ = body->aci_->watch(*body->workers_);
       upstream = body->watched_.get();
     }
