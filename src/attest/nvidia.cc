@@ -317,6 +317,9 @@ void check_references(Verdict& verdict, Checks& checks, const References& refere
 std::optional<GpuFound> verify_gpu(Verdict& verdict, const GpuReport& report,
                                    const GpuCollateral& collateral, const Anchors& anchors,
                                    const GpuPolicy& policy, Time at, VerifiedCache* cache) {
+  // Manifests share authorities: even one report meets the same signature twice.
+  VerifiedCache own;
+  if (cache == nullptr) cache = &own;
   verdict.kind = report.is_switch ? Kind::kNvidiaSwitch : Kind::kNvidiaGpu;
   write_facts(verdict, report);
   Checks checks(verdict, Stage::kVerify);
