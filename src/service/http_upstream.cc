@@ -315,6 +315,7 @@ HttpUpstream::~HttpUpstream() { body_->stop(); }
 std::expected<SessionPtr, UpstreamError> HttpUpstream::session(const Hash& model_root) {
   return body_->session(model_root);
 }
+void HttpUpstream::want_refresh() { body_->want(); }
 Status HttpUpstream::refresh() { return body_->refresh(); }
 std::vector<SessionPtr> HttpUpstream::sessions() const { return body_->sessions(); }
 std::string HttpUpstream::trouble() const { return body_->trouble(); }
@@ -361,7 +362,7 @@ std::shared_ptr<UpstreamCall> HttpUpstream::submit(const protocol::Submission& s
            },
        .on_end =
            [this_body = body_, reader](std::optional<UpstreamError> error) {
-             if (error && error->code == "session_unknown") this_body->want();
+             if (error && error->status >= 500) this_body->want();
              reader->end(std::move(error));
            }});
 }

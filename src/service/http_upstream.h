@@ -47,7 +47,9 @@ class HttpUpstream final : public Upstream {
 
   // Fetches and appraises now, and waits for it; for starting up and for tests.
   Status refresh();
-  // All accepted sessions, live ones first.
+  // Asks again soon: a session was not known any more.
+  void want_refresh();
+  // All accepted sessions.
   [[nodiscard]] std::vector<std::shared_ptr<const AppraisedSession>> sessions() const;
   // Why nothing is offered: the last error of peer or appraisal, for a person.
   [[nodiscard]] std::string trouble() const;

@@ -67,6 +67,8 @@ class Relay : public std::enable_shared_from_this<Relay> {
   }
 
   void end(std::optional<UpstreamError> error) {
+    // A worker that is gone, or has begun another session.
+    if (error) place_.worker->want_refresh();
     if (!error) error = store();
     if (error) finish(std::move(error));
   }

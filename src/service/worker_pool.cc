@@ -16,8 +16,8 @@ namespace {
 using SessionPtr = std::shared_ptr<const AppraisedSession>;
 
 UpstreamError unknown_session(const Hash& id) {
-  return {.status = 409,
-          .type = "invalid_request_error",
+  return {.status = 503,
+          .type = "unavailable_error",
           .code = "session_unknown",
           .message = "No worker of this gateway has the session " + to_hex(id) +
                      " any more: ask for the sessions again."};
@@ -65,6 +65,8 @@ std::expected<WorkerPool::Place, UpstreamError> WorkerPool::place_of(const Hash&
       return Place{workers_[i].get(), session, std::move(load)};
     }
   }
+  // Perhaps a worker has begun a new one that was not asked for yet.
+  for (const auto& worker : workers_) worker->want_refresh();
   return std::unexpected(unknown_session(session_id));
 }
 

@@ -36,6 +36,9 @@ net::Response refusal(const Error& error, unsigned retry_after_seconds) {
     case ErrorKind::kIo:
       return net::error_response(503, "unavailable_error", "worker_broken", error.message);
     default:
+      if (error.code == "session_unknown") {  // the asker has to ask for the sessions again
+        return net::error_response(503, "unavailable_error", error.code, error.message);
+      }
       return net::error_response(400, "invalid_request_error",
                                  error.code.empty() ? "invalid_submission" : error.code,
                                  error.message);
