@@ -102,8 +102,15 @@ TEST_P(ChainTest, FailsForItsOwnReasons) {
 }
 
 TEST_P(ChainTest, LetsAuthoritiesAloneIssue) {
-  const Authority no_ca = root.issue({.subject = "Middle"}, middle.key);
-  EXPECT_EQ(check({leaf.certificate, no_ca.certificate}), Code::kChainInvalid);
+  for (const auto& [ca, usage] : {std::pair{false, true}, std::pair{true, false}}) {
+    const Authority half =
+        root.issue({.subject = "Middle", .ca = ca, .usage_of_authority = usage}, middle.key);
+    EXPECT_EQ(check({leaf.certificate, half.certificate}), Code::kChainInvalid);
+    EXPECT_TRUE(leaf.certificate.is_issued_by(half.certificate));
+  }
+  const Authority renamed = root.issue({.subject = "Midway", .ca = true}, middle.key);
+  EXPECT_FALSE(leaf.certificate.is_issued_by(renamed.certificate));
+  EXPECT_EQ(check({leaf.certificate, renamed.certificate}), Code::kChainInvalid);
   const Authority narrow =
       root.issue({.subject = "Narrow", .ca = true, .path_length = 0}, KeyKind::kP256);
   const Authority below = narrow.issue({.subject = "Below"}, KeyKind::kP256);
@@ -133,6 +140,9 @@ TEST_P(ChainTest, RevocationListsSayWhatIsRevoked) {
   EXPECT_EQ(check(root.list({}), middle), Code::kCollateralInvalid);
   EXPECT_EQ(check(middle.list({}), middle, kTestNow - 86401), Code::kTimeInvalid);
   EXPECT_EQ(check(middle.list({}), middle, kTestNow + 86400 * 30 + 1), Code::kTimeInvalid);
+  const Authority no_lists =
+      root.issue({.subject = "Middle", .ca = true, .usage_of_authority = false}, middle.key);
+  EXPECT_EQ(check(no_lists.list({}), no_lists), Code::kCollateralInvalid);
   const Authority same_name = root.issue({.subject = "Middle", .ca = true}, KeyKind::kP256);
   EXPECT_EQ(check(same_name.list({}), middle), Code::kCollateralInvalid);
 }
@@ -198,7 +208,8 @@ TEST(PublicKey, VerifiesRawSignaturesOfItsOwnSizeAlone) {
     longer.push_back(0);
     EXPECT_FALSE(read->verify_ecdsa(Digest::kSha384, message, longer));
     EXPECT_FALSE(read->verify_ecdsa(Digest::kSha384, message, {}));
-    for (const auto fill : {std::uint8_t{0}, std::uint8_t{0xff}}) {  // r or s zero, or not below the order
+    for (const auto fill :
+         {std::uint8_t{0}, std::uint8_t{0xff}}) {  // r or s zero, or not below the order
       Bytes bad = good;
       std::fill_n(bad.begin(), bad.size() / 2, fill);
       EXPECT_FALSE(read->verify_ecdsa(Digest::kSha384, message, bad));

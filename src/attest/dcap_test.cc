@@ -168,9 +168,11 @@ TEST_F(DcapTest, OnlyAPckCertificateCertifiesAQuote) {
   EXPECT_EQ(judge(other.quote(spec), intel->collateral(Kind::kTdx)), Code::kChainInvalid);
   // The TCB signer's place is not for another certificate of Intel's.
   EXPECT_EQ(judge([&](DcapCollateral& c) {
-              Intel signed_by_ca = *intel;
-              signed_by_ca.signer = intel->platform_ca;
-              c.tcb_info = signed_by_ca.signed_tcb_info(Intel::tcb_info(Kind::kTdx).dump());
+              Intel by_authority = *intel;
+              by_authority.signer = intel->platform_ca;
+              c.tcb_info = by_authority.signed_tcb_info(Intel::tcb_info(Kind::kTdx).dump());
+              c.qe_identity =
+                  by_authority.signed_qe_identity(Intel::qe_identity(Kind::kTdx).dump());
               c.tcb_signing_chain = {intel->platform_ca.certificate, intel->root.certificate};
             }),
             Code::kCollateralInvalid);
@@ -298,6 +300,8 @@ TEST_F(DcapTest, DocumentsAreTakenAsTheyWereSigned) {
     std::string changed = good;
     changed.replace(changed.find(from), std::string_view(from).size(), to);
     EXPECT_EQ(with(changed), Code::kCollateralInvalid) << from;
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->tcb_status, "");  // nobody's word
   }
   // A key twice, of which readers differ in which counts, is refused even if it was signed.
   EXPECT_EQ(with(intel->signed_tcb_info("{\"id\":\"SGX\"," + text.substr(1))),

@@ -128,6 +128,18 @@ TEST_F(QuoteTest, NamesFieldAndOffset) {
   expect_refused(v4, auth + 40, 'x', "MALFORMED", "PCK chain at offset");
 }
 
+TEST_F(QuoteTest, RefusesBytesBetweenItsParts) {
+  Bytes bytes = intel->quote(Intel::good(4, Kind::kTdx));
+  bytes.resize(bytes.size() + 4);
+  for (const std::size_t length : {std::size_t{632}, std::size_t{766}}) {
+    store_le(&bytes[length], load_le<std::uint32_t>(&bytes[length]) + 4);
+  }
+  const auto quote = parse_quote(bytes);
+  ASSERT_FALSE(quote);
+  EXPECT_EQ(quote.error().code, "MALFORMED");
+  EXPECT_NE(quote.error().message.find("4 bytes more than its parts"), std::string::npos);
+}
+
 TEST_F(QuoteTest, RefusesWhatIsTooLarge) {
   QuoteSpec spec = Intel::good(4, Kind::kTdx);
   spec.trailing = Bytes(std::size_t{1} << 20);

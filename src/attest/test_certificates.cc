@@ -184,7 +184,9 @@ Bytes certificate_der(const CertificateSpec& spec, const SigningKey& subject_key
   const std::uint8_t yes[] = {0xff};
   Bytes constraints = spec.ca ? tlv(0x01, yes) : Bytes();
   if (spec.path_length) append(constraints, integer(*spec.path_length));
-  const Bytes usage = spec.ca ? Bytes{1, 0x06} : Bytes{6, 0xc0};  // sign certificates and lists
+  const Bytes usage = spec.usage_of_authority.value_or(spec.ca)
+                          ? Bytes{1, 0x06}
+                          : Bytes{6, 0xc0};  // sign certificates and lists
   Bytes extensions;
   append(extensions, extension_der({"2.5.29.19", tlv(kDerSequence, constraints), true}));
   append(extensions, extension_der({"2.5.29.15", tlv(kDerBitString, usage), true}));

@@ -65,7 +65,8 @@ struct CertificateSpec {
   Time not_before = kTestStart, not_after = kTestEnd;
   bool ca = false;
   std::optional<std::uint64_t> path_length;
-  std::vector<ExtensionSpec> extensions;  // beside basicConstraints and keyUsage
+  std::vector<ExtensionSpec> extensions;   // beside basicConstraints and keyUsage
+  std::optional<bool> usage_of_authority;  // what keyUsage says; otherwise as `ca`
 };
 
 // A key with its certificate.
