@@ -119,14 +119,15 @@ def check_receipts(port):
                "--recompute", "--explain")
     assert "SIMULATED" in said and "VERIFIED" in said, said
     # The evidence of a session nobody named, no policy for simulations at all, a changed byte.
-    said = otr("verify", str(path), "--model", MODEL, "--policy", str(HOME / "other.toml"), expect=1)
+    other = str(HOME / "other.toml")
+    said = otr("verify", str(path), "--model", MODEL, "--policy", other, expect=1)
     assert "EVIDENCE_REFUSED" in said, said
     otr("verify", str(path), "--model", MODEL, "--policy", "genuine", expect=1)
     document = json.loads(receipt)
     nonce = document["evidence"]["session"]["nonce"]
     document["evidence"]["session"]["nonce"] = nonce[:-1] + ("0" if nonce[-1] != "0" else "1")
-    changed = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False) + "\n"
-    path.write_text(changed)
+    changed = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    path.write_text(changed + "\n")
     said = otr("verify", str(path), "--model", MODEL, expect=1)
     assert "SESSION_SIGNATURE" in said, said
     return receipt_id
@@ -135,13 +136,15 @@ def check_receipts(port):
 def check_hostile(port):
     for body in (b"", b"{", b"[]", b"null", b'{"model":"demo","model":"x","messages":[]}',
                  b'{"model":"demo","messages":[{"role":"user","content":"\xff"}]}', b"[" * 100000,
-                 b'{"model":"demo","messages":[{"role":"user","content":"a"}],"temperature":1e999}'):
+                 b'{"model":"demo","messages":[{"role":"user","content":"a"}],"top_p":1e999}'):
         status, _, answer = call(port, "POST", "/v1/chat/completions", body)
         assert 400 <= status < 500, (body[:60], status)
         assert json.loads(answer)["error"]["message"], answer
     status, _, _ = call(port, "POST", "/v1/chat/completions", b"x" * (5 << 20))
     assert status == 413, status
-    for raw in (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"\x16\x03\x01\x02\x00", b"\r\n" * 50,
+    for raw in (
+                b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"\x16\x03\x01\x02\x00",
+                b"\r\n" * 50,
                 b"POST /v1/completions HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n"
                 b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", port), timeout=30) as one:

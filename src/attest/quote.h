@@ -39,7 +39,7 @@ struct Quote {
   SgxReport enclave;  // of kSgx
   std::array<std::uint8_t, 16> qe_vendor_id{};
   std::array<std::uint8_t, 20> user_data{};  // of the header: a platform's name for itself
-  Bytes signed_part;  // header and body, as signed
+  Bytes signed_part;                         // header and body, as signed
   std::array<std::uint8_t, 64> signature{}, attestation_key{}, qe_report_signature{};
   Bytes qe_report;  // 384 bytes, as signed
   SgxReport qe;     // the same, parsed

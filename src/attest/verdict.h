@@ -1,4 +1,5 @@
-// What was found out about a piece of evidence: a list of checks that a person can read (SPEC ATT).
+// What was found out about a piece of evidence: a list of checks that a person can read (SPEC
+// ATT-1, ATT-2).
 //
 // Three stages write into one list: *parse* (bytes to fields), *verify* (signatures, chains,
 // revocation, collateral at the evaluation time) and *appraise* (measurements and policy). A check

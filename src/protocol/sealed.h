@@ -1,5 +1,5 @@
 // A sealed exchange: a request that only one enclave can read and an answer that only its sender
-// can, through a gateway that sees ciphertext (HPKE, RFC 9180, in crypto/hpke.h).
+// can, through a gateway that sees ciphertext (HPKE, RFC 9180, in crypto/hpke.h; SPEC SEAL-1).
 //
 //   request   encapsulated key (32) || sealed request
 //   answer    answer nonce (32), then chunks: u64 number || u8 final || sealed text

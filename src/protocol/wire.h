@@ -1,5 +1,5 @@
-// What proxy, gateway and worker say to each other (SPEC GATE): a submission as the body of a POST,
-// and its answer as a stream of messages, each one SSE event (or one sealed chunk, sealed.h).
+// What proxy, gateway and worker say to each other: a submission as the body of a POST, and its
+// answer as a stream of messages, each one SSE event or one sealed chunk (SPEC GATE-2, GATE-3).
 //
 // All of it is canonical JSON with bounds. Nothing here is trusted: the request is signed by its
 // client, the claim by the session and the operator, and the tokens are under the claim.
@@ -35,7 +35,7 @@ struct Submission {
   std::optional<std::uint32_t> logprobs;
 };
 
-// Sealed mode: all that a gateway sees (SPEC SEAL-2).
+// Sealed mode: all that a gateway sees (SPEC SEAL-2, SEAL-5).
 struct SealedSubmission {
   Hash session{};
   Hash request_hash{};  // digest_of the request inside: what the claim will be about

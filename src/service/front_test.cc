@@ -1,4 +1,6 @@
 // Every endpoint of the front, good and bad.
+#include "service/front.h"
+
 #include <gmock/gmock.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // The gateway: where clients of any kind come in, and workers of one operator stand behind (SPEC
-// GATE).
+// GATE-6, GATE-7).
 //
 // To clients that verify (otr proxy, the client library) it passes on what they signed and what the
 // worker answers, and adds the operator's countersignature. For clients that speak only OpenAI's
