@@ -88,6 +88,18 @@ std::optional<Bytes> raw_ecdsa(ByteView der, std::size_t size) {
   return r_s;
 }
 
+// Names of strangers are shown on terminals: control characters (C0, DEL, C1 in UTF-8) become '?'.
+std::string printable(std::string text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<std::uint8_t>(text[i]);
+    const bool c1 =
+        byte == 0xc2 && i + 1 < text.size() && static_cast<std::uint8_t>(text[i + 1]) < 0xa0;
+    if (c1) text[i + 1] = '?';
+    if (byte < 0x20 || byte == 0x7f || c1) text[i] = '?';
+  }
+  return text;
+}
+
 std::unique_ptr<X509_NAME, void (*)(X509_NAME*)> decode_name(ByteView name) {
   const std::uint8_t* at = name.data();
   return {d2i_X509_NAME(nullptr, &at, static_cast<long>(name.size())), X509_NAME_free};
@@ -219,7 +231,7 @@ std::string common_name(ByteView name) {
   if (size < 0) return {};
   std::string text(reinterpret_cast<const char*>(utf8), static_cast<std::size_t>(size));
   OPENSSL_free(utf8);
-  return text;
+  return printable(std::move(text));
 }
 
 }  // namespace otr::attest

@@ -55,6 +55,12 @@ TEST(Der, RefusesNumbersInOtherSpellings) {
   EXPECT_EQ(der_oid(Bytes{0x88, 0x37, 0x01}), "2.999.1");
 }
 
+TEST(Certificate, NamesOfStrangersAreShownWithoutControlCharacters) {
+  const Authority root = Authority::root("R\x1b[2J\n\x7f\xc2\x9b\xc3\xa9", KeyKind::kP256);
+  EXPECT_EQ(root.certificate.subject_common_name(), "R?[2J????\xc3\xa9");
+  for (const char c : root.certificate.subject()) EXPECT_GE(c, ' ');
+}
+
 class ChainTest : public testing::TestWithParam<KeyKind> {
  protected:
   Authority root = Authority::root("Root", GetParam());

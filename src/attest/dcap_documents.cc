@@ -84,7 +84,8 @@ TcbStatus read_status(Members& members) {
     const auto status = static_cast<TcbStatus>(i);
     if (name_of(status) == name) return status;
   }
-  members.refuse("tcbStatus '" + name + "' is not known");
+  // As JSON in ASCII, because it may be shown on a terminal.
+  members.refuse("tcbStatus " + Json(name).dump(-1, ' ', true) + " is not known");
   return TcbStatus::kRevoked;
 }
 
