@@ -185,7 +185,7 @@ bool AciExchange::respond(net::Response response) {
   if (ids.empty() && is_refusal(response, error)) {
     response.body = error_body(error, "upstream_verification_failed");
     refuse(std::move(response), error["message"]);
-    return true;
+    return !is_gone_;
   }
   if (response.status < 400 && !is_pinned(ids)) {
     return inner_->respond(
@@ -204,7 +204,14 @@ bool AciExchange::respond(net::Response response) {
         stored ? response
                : self->problem("receipt_not_stored", "The answer's receipt could not be kept."));
   });
-  return true;
+  return !is_gone_;
+}
+
+void AciExchange::on_disconnect(std::function<void()> call) {
+  inner_->on_disconnect([weak = weak_from_this(), call = std::move(call)] {
+    if (const auto self = weak.lock()) self->is_gone_ = true;
+    call();
+  });
 }
 
 bool AciExchange::begin_stream(unsigned status, net::Headers headers) {
@@ -267,7 +274,7 @@ bool AciExchange::end() {
   store(*std::move(receipt), [self = shared_from_this(), rest](const Status& stored) {
     self->finish_stream(stored, rest);
   });
-  return true;
+  return !is_gone_;
 }
 
 void AciExchange::finish_stream(const Status& status, std::string rest) {

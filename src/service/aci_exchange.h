@@ -10,6 +10,8 @@
 #ifndef OTR_SERVICE_ACI_EXCHANGE_H_
 #define OTR_SERVICE_ACI_EXCHANGE_H_
 
+#include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -52,9 +54,7 @@ class AciExchange final : public net::Exchange, public std::enable_shared_from_t
   bool write(std::string bytes) override;
   bool end() override;
   bool abort() override;
-  void on_disconnect(std::function<void()> call) override {
-    inner_->on_disconnect(std::move(call));
-  }
+  void on_disconnect(std::function<void()> call) override;
   [[nodiscard]] std::size_t pending_bytes() const override { return inner_->pending_bytes(); }
 
  private:
@@ -70,6 +70,9 @@ class AciExchange final : public net::Exchange, public std::enable_shared_from_t
   const std::shared_ptr<net::Exchange> inner_;
   const std::shared_ptr<const AciKeys> keys_;
   const std::shared_ptr<AciLedger> ledger_;
+  // What waits for the disk is taken for given, unless its client is known to be gone: who keeps an
+  // answer for a client that comes back (idempotency.h) asks that.
+  std::atomic<bool> is_gone_ = false;
   const std::string allow_origin_;  // FrontOptions::allow_origin
   Hash request_body_{};
 

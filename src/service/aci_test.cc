@@ -315,6 +315,19 @@ TEST_F(AciTest, TheSameAnswerGivenAgainKeepsItsFirstReceipt) {
   EXPECT_EQ(other->said().status, 500u);
 }
 
+TEST_F(AciTest, WhatAClientThatIsGoneWasNotGivenIsNotTakenForGiven) {
+  for (const bool is_gone : {false, true}) {
+    const auto wire = chat();
+    const Hash id = forward(is_gone ? 2 : 1);
+    bool told = false;
+    passed_->on_disconnect([&told] { told = true; });
+    if (is_gone) wire->disconnect();
+    EXPECT_EQ(told, is_gone);
+    EXPECT_EQ(passed_->respond({.status = 200, .headers = with_ids({id}), .body = "x"}), !is_gone);
+    wire->wait();
+  }
+}
+
 TEST_F(AciTest, AFailureAfterForwardingIsReceiptedAndOneBeforeIsNot) {
   const auto wire = chat();
   const Hash id = forward(1, false);

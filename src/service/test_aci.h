@@ -69,7 +69,8 @@ class Wire final : public net::Exchange {
   bool abort() override {
     return say("aborted", [] {});
   }
-  void on_disconnect(std::function<void()>) override {}
+  void on_disconnect(std::function<void()> call) override { gone_call_ = std::move(call); }
+  void disconnect() { gone_call_(); }
   [[nodiscard]] std::size_t pending_bytes() const override { return 0; }
 
   std::string wait() {
@@ -102,6 +103,7 @@ class Wire final : public net::Exchange {
   std::condition_variable wake_;
   net::Response said_;
   std::string end_;
+  std::function<void()> gone_call_;
 };
 
 }  // namespace otr::service
