@@ -260,8 +260,6 @@ void Front::stop() {
     reply->fail(openai::unavailable("The service is being shut down."), "shutdown");
   }
   parts_->queue->stop();
-  // The queue is what would have let go of the calls.
-  for (const auto& reply : running) reply->release();
 }
 
 }  // namespace otr::service

@@ -32,6 +32,14 @@ openai::ApiError storage_error() {
           "The answer is verified, but its receipt could not be kept."};
 }
 
+// Cancels and lets go of the calls when it goes.
+struct Cancelled {
+  std::vector<std::shared_ptr<UpstreamCall>> calls;
+  ~Cancelled() {
+    for (const auto& call : calls) call->cancel();
+  }
+};
+
 }  // namespace
 
 Reply::Reply(std::shared_ptr<FrontParts> parts, Incoming incoming,
@@ -388,22 +396,12 @@ void Reply::leave(unsigned status, std::string_view outcome, const Json& more) {
                  {"ms", (env::monotonic_ns() - incoming_.began_ns) / 1'000'000}};
   fields.update(more);
   parts_->services.log.write(LogLevel::kInfo, parts_->options.component, outcome, fields);
-  // Not here: we may be inside of a call.
-  parts_->queue->post([weak = weak_from_this()] {
-    if (const auto self = weak.lock()) self->release();
-  });
-}
-
-void Reply::release() {
-  std::vector<std::shared_ptr<UpstreamCall>> calls;
-  {
-    const std::lock_guard lock(mutex_);
-    for (Answering& answering : answers_) {
-      if (answering.call != nullptr) calls.push_back(std::move(answering.call));
-      answering.call = nullptr;
-    }
+  // Not here, as we may be inside of a call: where the task ends, or is dropped.
+  const auto calls = std::make_shared<Cancelled>();
+  for (Answering& answering : answers_) {
+    if (answering.call != nullptr) calls->calls.push_back(std::move(answering.call));
   }
-  for (const auto& call : calls) call->cancel();
+  parts_->queue->post([calls] {});
 }
 
 }  // namespace otr::service

@@ -46,8 +46,6 @@ class Reply : public std::enable_shared_from_this<Reply> {
   void start(Plan plan);
   // Ends it with an error, whatever it was at. `cause` is a word for metrics.
   void fail(const openai::ApiError& error, std::string_view cause);
-  // Cancels and lets go of the upstream's calls; after the end.
-  void release();
 
  private:
   struct Answering {
