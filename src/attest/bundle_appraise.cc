@@ -18,7 +18,7 @@ class Judge {
         expected_(expected),
         anchors_(anchors),
         at_(at),
-        cache_(cache) {}
+        cache_(cache != nullptr ? cache : &own_cache_) {}
 
   Appraisal run();
 
@@ -44,6 +44,7 @@ class Judge {
   const Expected& expected_;
   const Anchors& anchors_;
   const Time at_;
+  VerifiedCache own_cache_;  // pieces of one bundle share chains and responders
   VerifiedCache* cache_;
   Appraisal appraisal_;
   std::vector<Quote> quotes_;

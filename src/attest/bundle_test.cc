@@ -9,6 +9,7 @@
 #include "attest/report.h"
 #include "attest/test_gpus.h"
 #include "attest/test_nitro.h"
+#include "attest/test_quotes.h"
 #include "attest/test_snp.h"
 
 namespace otr::attest {
@@ -119,6 +120,23 @@ TEST(Bundle, FindsCertificatesAndLists) {
   EXPECT_EQ(error_of({test::to_pem(as_bytes("no certificate"))}).code, "MALFORMED");
 }
 
+// Intel has one list for each of two authorities, and services give both.
+TEST(Bundle, TakesTheListOfTheQuotesOwnAuthority) {
+  const test::Intel intel = test::Intel::make();
+  const Bytes quote = intel.quote(test::Intel::good(4, Kind::kTdx));
+  const Authority processor =
+      intel.root.issue({.subject = "Intel SGX PCK Processor CA", .ca = true}, KeyKind::kP256);
+  const std::string its = raw(intel.platform_ca.list_der({})),
+                    other = raw(processor.list_der({.this_update = test::kTestNow}));
+  for (const auto& texts :
+       {std::vector{raw(quote), its, other}, std::vector{other, its, raw(quote)}}) {
+    const auto bundle = sort_texts(texts);
+    ASSERT_TRUE(bundle) << bundle.error().message;
+    ASSERT_TRUE(bundle->dcap.pck_crl);
+    EXPECT_THAT(bundle->dcap.pck_crl->issuer(), HasSubstr("Platform"));
+  }
+}
+
 TEST(Bundle, TakesIntelDocumentsByTheByte) {
   const std::string inner = "{ \"id\" : \"TDX\",\n\"x\":\"a \\\" b\" }";
   const std::string wanted = "{\"tcbInfo\":" + inner + ",\"signature\":\"00ff\"}";
@@ -138,7 +156,8 @@ TEST(Bundle, TakesIntelDocumentsByTheByte) {
   EXPECT_TRUE(sort_texts({body, body}));
   EXPECT_THAT(error_of({body, R"({"tcbInfo":{},"signature":"00ff"})"}).message,
               HasSubstr("second TCB info"));
-  EXPECT_THAT(error_of({R"({"tcbInfo":{"id":"TDX"}})"}).message, HasSubstr("signature"));
+  EXPECT_THAT(error_of({R"({"tcbInfo":{"id":"TDX"}})"}).message,
+              HasSubstr("without its signature"));
   EXPECT_THAT(error_of({R"({"tcbInfo":{},"signature":"\",\"tcbInfo\":\""})"}).message,
               HasSubstr("hexadecimal"));
 }

@@ -8,6 +8,7 @@
 #include "attest/hash.h"
 #include "attest/report.h"
 #include "attest/test_gpus.h"
+#include "attest/test_quotes.h"
 #include "attest/test_snp.h"
 #include "crypto/sha256.h"
 
@@ -294,6 +295,46 @@ TEST(Appraisal, JudgesEveryPieceAndTheWhole) {
   Whole stranger;
   stranger.anchors.nvidia_device.clear();
   EXPECT_EQ(stranger.code(), Code::kAnchorUnknown);
+}
+
+// The same through a document: a quote whose report data is the hash that Tinfoil's form names.
+TEST(Appraisal, OfADocumentThatTiesThem) {
+  const test::Intel intel = test::Intel::make();
+  const test::GpuMaker maker;
+  const std::string gpu_text = R"({"evidences":[{"certificate":")" +
+                               to_base64(as_bytes(test::to_pem(maker.chain()))) +
+                               R"(","evidence":")" + to_base64(maker.report({})) + R"("}]})";
+  const std::string hash = to_plain_hex(crypto::sha256(as_bytes(gpu_text)));
+  const std::string key(64, '1'), nonce = to_plain_hex(Bytes(32, 0xA5));
+  test::QuoteSpec spec = test::Intel::good(4, Kind::kTdx);
+  spec.td.report_data.fill(0);
+  std::ranges::copy(crypto::sha256(*from_plain_hex(key + key + nonce + hash)),
+                    spec.td.report_data.begin());
+  const std::string document =
+      R"({"format":")" + std::string(kTinfoilV3) + R"(","report_data":{"tls_key_fp":")" + key +
+      R"(","hpke_key":")" + key + R"(","nonce":")" + nonce + R"(","gpu_evidence_hash":")" + hash +
+      R"("},"cpu":{"report":")" + to_base64(intel.quote(spec)) + R"("},"gpu":)" + gpu_text + "}";
+  const Item item{"document", Bytes(document.begin(), document.end())};
+  auto bundle = sort_items(std::span(&item, 1));
+  ASSERT_TRUE(bundle) << bundle.error().message;
+  bundle->dcap = intel.collateral(Kind::kTdx);
+  Anchors anchors = intel.anchors();
+  anchors.nvidia_device = maker.anchors().nvidia_device;
+  Policy policy = test::good_policy();
+  policy.gpu = parse_policy(*built_in_policy("genuine"))->gpu;
+  const auto code = [&](const Expected& expected) {
+    const Appraisal appraisal = appraise(*bundle, policy, expected, anchors, test::kTestNow);
+    EXPECT_EQ(appraisal.accepted(), appraisal.failure() == nullptr)
+        << to_text(appraisal, policy, test::kTestNow, true);
+    return appraisal.failure() ? appraisal.failure()->code : std::nullopt;
+  };
+  const Bytes report_data(spec.td.report_data.begin(), spec.td.report_data.end());
+  EXPECT_EQ(code({}), std::nullopt);
+  EXPECT_EQ(code({.nonce = Bytes(32, 0xA5), .report_data = report_data}), std::nullopt);
+  EXPECT_EQ(code({.nonce = Bytes(32, 0xA6)}), Code::kNonceMismatch);
+  EXPECT_EQ(code({.report_data = Bytes(64, 1)}), Code::kBindingMismatch);
+  bundle->quotes.clear();  // who leaves the quote away is not judged by the GPU alone
+  EXPECT_EQ(code({}), Code::kBindingMismatch);
 }
 
 TEST(Appraisal, WantsTheEvidenceThatThePolicyRequires) {
