@@ -54,7 +54,8 @@ Reply::~Reply() {
 
 bool Reply::enter() {
   const std::lock_guard lock(parts_->mutex);
-  if (parts_->replies.size() >= parts_->options.max_requests) return false;
+  // Nobody enters once stop() has looked who is there.
+  if (parts_->drains || parts_->replies.size() >= parts_->options.max_requests) return false;
   parts_->replies.emplace(this, weak_from_this());
   parts_->services.metrics.set("otr_requests_running",
                                static_cast<std::int64_t>(parts_->replies.size()));
@@ -397,11 +398,11 @@ void Reply::leave(unsigned status, std::string_view outcome, const Json& more) {
   fields.update(more);
   parts_->services.log.write(LogLevel::kInfo, parts_->options.component, outcome, fields);
   // Not here, as we may be inside of a call: where the task ends, or is dropped.
-  const auto calls = std::make_shared<Cancelled>();
+  auto calls = std::make_shared<Cancelled>();
   for (Answering& answering : answers_) {
     if (answering.call != nullptr) calls->calls.push_back(std::move(answering.call));
   }
-  parts_->queue->post([calls] {});
+  parts_->queue->post([calls = std::move(calls)] {});
 }
 
 }  // namespace otr::service
