@@ -136,7 +136,7 @@ TEST(AttestedSession, RuntimeAndGpusAreThoseOfTheEvidence) {
 TEST(AttestedSession, HasTheEvidenceOfOneCpu) {
   const ToyTee tee;
   SessionDocument document = document_of(tee, toy_session(tee));
-  document.evidence.push_back(document.evidence.front());
+  document.evidence.push_back({.name = "another", .data = tee.report({1})});
   expect_refused(document, tee.policy(), "exactly one CPU");
   document.evidence = {{.name = "x", .data = {1, 2, 3}}};
   EXPECT_TRUE(verdict_of(document, tee.policy()).error);

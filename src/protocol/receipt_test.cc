@@ -54,7 +54,7 @@ void seal_toy(Receipt& receipt) { seal(receipt, toy_model().model.shape); }
 const std::vector<Corruption> kCorruptions = {
     {"spec hash", "SPEC_MISMATCH", [](Receipt& r) { r.spec_hash[3] ^= 1; }, seal_toy},
     {"no prompt", "REQUEST_INVALID", [](Receipt& r) { r.prompt_ids.clear(); }},
-    {"sealed", "REQUEST_INVALID", [](Receipt& r) { r.request.request.mode = 1; }, seal_toy},
+    {"unknown mode", "REQUEST_INVALID", [](Receipt& r) { r.request.request.mode = 2; }, seal_toy},
     {"counter", "TASK_ID_MISMATCH", [](Receipt& r) { --r.request.request.counter; }, sign_request},
     {"client", "TASK_ID_MISMATCH", [](Receipt& r) { r.request.request.client[0] ^= 1; }},
     {"prompt id", "PROMPT_ROOT_MISMATCH", [](Receipt& r) { r.prompt_ids[0] = 2; }, sign_request},

@@ -63,7 +63,7 @@ TEST(Request, RangesThatNeedNoModel) {
       {"presence high", [](Request& r) { r.sampling.presence = (1 << 20) + 1; }},
       {"presence low", [](Request& r) { r.sampling.presence = INT32_MIN; }},
       {"frequency", [](Request& r) { r.sampling.frequency = -(1 << 20) - 1; }},
-      {"mode", [](Request& r) { r.mode = 1; }},
+      {"mode", [](Request& r) { r.mode = 2; }},
       {"five stops", [](Request& r) { r.stop = {"a", "b", "c", "d", "e"}; }},
       {"empty stop", [](Request& r) { r.stop = {""}; }},
       {"long stop", [](Request& r) { r.stop = {std::string(65, 'a')}; }},
