@@ -12,7 +12,7 @@
 
 namespace otr::trace {
 
-// Who may see the prompt. Sealed is reserved: no request with it is valid yet (SPEC REQ-5).
+// Who may see the prompt (SPEC REQ-5, chapter SEAL).
 enum class Privacy : std::uint8_t { kPublic = 0, kSealed = 1 };
 
 struct TraceHeader {
