@@ -273,6 +273,7 @@ TEST(FrontStreamTest, OneBadAnswerOfSeveralEndsAll) {
 
 TEST(FrontStreamTest, AnUpstreamsRefusalIsAnHttpError) {
   FrontWorld world;
+  world.options.admission_wait_ms = 60'000;
   world.upstream.bend = [](Script& script) {
     script.tokens.clear();
     script.end = std::unexpected(UpstreamError{429, "rate_limit_error", "busy", "all taken"});

@@ -127,8 +127,7 @@ void IdempotencyState::ended(const std::shared_ptr<Recording>& recording) {
         (recording->phase_ == Recording::Phase::kWhole && recording->head_.status < 400);
     is_kept = !recording->key_.empty() && (is_good || recording->claimed_);
     // Its client may be about to come back for it.
-    waits = recording->key_.empty() && is_good && !recording->delivered_ &&
-            recording->listeners_.empty();
+    waits = recording->key_.empty() && is_good && recording->listeners_.empty();
     size_bytes = recording->head_.body.size() + recording->stream_.size();
   }
   const std::lock_guard lock(mutex);
@@ -192,6 +191,8 @@ Recording::~Recording() {
   if (!key_.empty()) state_->forget_key(this);
 }
 
+// What becomes of a recording that ends is settled before anybody hears of the end, so that who
+// comes back at once finds it settled.
 bool Recording::say(Phase from, Phase to, const std::function<void()>& change) {
   std::function<void()> released;
   const bool ends = to != Phase::kStreaming;
@@ -200,11 +201,12 @@ bool Recording::say(Phase from, Phase to, const std::function<void()>& change) {
     if (phase_ != from || abandoned_) return false;
     phase_ = to;
     change();
-    feed_all();
-    bound_memory();
     if (ends) released = std::exchange(gone_call_, nullptr);
   }
   if (ends) state_->ended(shared_from_this());
+  const std::lock_guard lock(mutex_);
+  feed_all();
+  bound_memory();
   return true;
 }
 
@@ -246,7 +248,7 @@ bool Recording::feed(Listener& listener, bool& is_slow) {
   net::Exchange& to = *listener.exchange;
   if (phase_ == Phase::kWaiting) return true;
   if (phase_ == Phase::kWhole) {
-    delivered_ = to.respond(head_) || delivered_;
+    to.respond(head_);
     return false;
   }
   if (phase_ == Phase::kAborted && head_.status == 0) return to.abort(), false;
@@ -261,7 +263,11 @@ bool Recording::feed(Listener& listener, bool& is_slow) {
     if (!to.write(std::move(part))) return false;
   }
   if (phase_ == Phase::kStreaming) return true;
-  delivered_ = (phase_ == Phase::kEnded ? to.end() : to.abort()) || delivered_;
+  if (phase_ == Phase::kEnded) {
+    to.end();
+  } else {
+    to.abort();
+  }
   return false;
 }
 
@@ -336,6 +342,14 @@ void Recording::detach(std::uint64_t id) {
 
 Idempotency::Idempotency(std::shared_ptr<WorkQueue> queue, IdempotencyOptions options)
     : state_(std::make_shared<IdempotencyState>(std::move(queue), options)) {}
+
+// Kept recordings and the state hold each other.
+Idempotency::~Idempotency() {
+  std::map<IdempotencyState::Key, IdempotencyState::Entry> kept;
+  const std::lock_guard lock(state_->mutex);
+  kept.swap(state_->by_key);
+  state_->ended_keys.clear();
+}
 
 openai::Parsed<std::shared_ptr<Recording>> Idempotency::admit(
     const std::shared_ptr<net::Exchange>& exchange, const Hash& api_key) {

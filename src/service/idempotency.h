@@ -103,7 +103,6 @@ class Recording : public net::Exchange, public std::enable_shared_from_this<Reco
   std::uint64_t next_listener_ = 0;
   bool poll_posted_ = false;
   bool claimed_ = false;
-  bool delivered_ = false;  // somebody was given the end
   bool abandoned_ = false;
   std::function<void()> gone_call_;
 };
@@ -111,6 +110,9 @@ class Recording : public net::Exchange, public std::enable_shared_from_this<Reco
 class Idempotency {
  public:
   Idempotency(std::shared_ptr<WorkQueue> queue, IdempotencyOptions options);
+  ~Idempotency();  // forgets what it kept
+  Idempotency(const Idempotency&) = delete;
+  Idempotency& operator=(const Idempotency&) = delete;
 
   // The exchange to answer in place of the one given; null where that was joined to an older one
   // and is taken care of; an error (400, 409) to answer with. `api_key` is ApiKeys::check's.

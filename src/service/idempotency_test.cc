@@ -125,8 +125,6 @@ TEST(IdempotencyTest, WithoutAKeyOnlyARetryOfSomethingPendingJoins) {
   static_cast<void>(world.upstream.call(3));
   for (std::size_t i = 0; i < 4; ++i) world.upstream.call(i)->end();
   for (const auto& one : {first, twin, zero, ambiguous}) one->wait();
-  // What has just ended may still be joined, for the moment until it is forgotten.
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));
   const auto late = world.chat(Json::object(), kRetry);
   world.upstream.call(4)->end();
   late->wait();
@@ -215,7 +213,7 @@ TEST(IdempotencyTest, WhatFailedBeforeAClaimIsTriedAgainAndAfterOneNever) {
   world.upstream.bend = [](Script& script) { script.tokens[0].id ^= 1; };
   const auto bad = world.chat(Json::object(), kKey);
   bad->wait();
-  EXPECT_EQ(bad->json()["error"]["type"], "verification_error");
+  EXPECT_EQ(bad->json()["error"]["type"], "verification_error") << bad->text();
   world.upstream.bend = [](Script&) {};
   const auto again = world.chat(Json::object(), kKey);
   again->wait();
