@@ -224,6 +224,9 @@ TEST(IdempotencyTest, WhatFailedBeforeAClaimIsTriedAgainAndAfterOneNever) {
 // The classes alone, with streams of any size.
 class RecordingTest : public testing::Test {
  protected:
+  // As a front does it: a task may hold the last reference to the queue.
+  ~RecordingTest() override { queue->stop(); }
+
   std::shared_ptr<FakeExchange> exchange(net::Headers headers = kKey) {
     return std::make_shared<FakeExchange>(
         net::Request{.method = "POST", .path = "/x", .headers = std::move(headers), .body = "b"});

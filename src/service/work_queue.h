@@ -20,7 +20,7 @@ class WorkQueue {
   using Task = std::function<void()>;
 
   explicit WorkQueue(unsigned threads);
-  ~WorkQueue();  // stop()
+  ~WorkQueue();  // stop(), which must have been called where a task may hold the last reference
   WorkQueue(const WorkQueue&) = delete;
   WorkQueue& operator=(const WorkQueue&) = delete;
 
