@@ -325,6 +325,7 @@ void read_gpu(Reader& reader, GpuPolicy& to) {
   reader.flag("require_ocsp", to.require_ocsp);
   reader.flag("allow_missing_fwid", to.allow_missing_fwid);
   reader.integer("ocsp_max_age_hours", to.ocsp_max_age_hours);
+  reader.flag("ocsp_past_next_update", to.ocsp_past_next_update);
 }
 
 void read_nitro(Reader& reader, NitroPolicy& to) {

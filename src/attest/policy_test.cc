@@ -85,6 +85,7 @@ TEST(Policy, ReadsEveryKeyOfAmdAndNvidia) {
       "[nvidia]\nmodels = [\"GH100\"]\nmin_driver = \"550\"\nmin_vbios = \"96\"\n"
       "modes = [\"single\"]\ndevices = [\"0x53c2\"]\ncount = 8\nrequire_rims = false\n"
       "require_ocsp = false\nallow_missing_fwid = true\nocsp_max_age_hours = 2\n"
+      "ocsp_past_next_update = true\n"
       "[nvidia_switch]\ncount = 4\n[nras]\nmodels = \"any\"\nmax_age_hours = 3\n"
       "[nitro]\nassurance = \"hardware-weak\"\npcr0 = [" +
       hex_of(48) + "]\npcr31 = \"any\"\n[simulated]\nroots = [" + hex_of(32) +
@@ -111,6 +112,7 @@ TEST(Policy, ReadsEveryKeyOfAmdAndNvidia) {
   EXPECT_FALSE(gpu.require_rims || gpu.require_ocsp);
   EXPECT_TRUE(gpu.allow_missing_fwid);
   EXPECT_EQ(gpu.ocsp_max_age_hours, 2);
+  EXPECT_TRUE(gpu.ocsp_past_next_update);
   EXPECT_EQ(policy->nvswitch->count, 4u);
   EXPECT_TRUE(policy->nras->models.any);
   EXPECT_EQ(policy->nras->max_age_hours, 3);
