@@ -26,7 +26,8 @@ FLOORS = {
     8: "settlement",
     9: "node",
     10: "service sim",
-    11: "apps",
+    11: "client",
+    12: "apps",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 # The judge links without the athlete.
@@ -68,6 +69,7 @@ DEAD_PYTHON = re.compile(
     r"^\s*#\s*(?:import \w+|from [\w.]+ import .+|def \w+\(.*\):|print\(.*\)"
     r"|[\w.]+ = [\w.]+\(.*\))$")
 SPEC, PROOF, SERVICE = "spec/SPEC.md", "spec/PROOF.md", "spec/SERVICE.md"
+DISPUTE = "spec/DISPUTE.md"
 RULE_ID = r"[A-Z]{2,}-\d+"
 RULE_DEFINITION = re.compile(rf"^(?:[-|] )?\*\*({RULE_ID})\*\*")
 RULE_MENTION = re.compile(rf"SPEC ({RULE_ID}(?:(?:, | and | or | to |/){RULE_ID})*)")
@@ -352,7 +354,7 @@ def read_exempt(spec: File) -> Iterator[tuple[int, str]]:
 
 def check_rules(files: list[File]) -> Iterator[Finding]:
     """Every rule stands once, and whoever names a rule names one that stands."""
-    texts = [file for file in files if file.path in {SPEC, PROOF, SERVICE}]
+    texts = [file for file in files if file.path in {SPEC, PROOF, SERVICE, DISPUTE}]
     if SPEC not in {file.path for file in texts}:
         return
     places = {}
@@ -383,7 +385,8 @@ def vector_rules(file: File) -> set:
 def check_coverage(files: list[File]) -> Iterator[Finding]:
     """A rule of SPEC.md has vectors. One of PROOF.md is about proofs, which no vector could list:
     the prover's go to both verifiers, so both must name it. One of SERVICE.md is about others'
-    formats and about processes: some file of src/ must name it. Else a chapter says why not."""
+    formats and about processes, one of DISPUTE.md about games: some file of src/ must name it.
+    Else a chapter says why not."""
     by_path = {file.path: file for file in files}
     vectors = [file for file in files
                if file.path.startswith("spec/vectors/") and file.suffix == ".json"]
@@ -394,7 +397,7 @@ def check_coverage(files: list[File]) -> Iterator[Finding]:
         body = [file for file in files
                 if file.path.startswith(folder) and file.suffix in suffixes]
         named = {rule for file in body for rule in re.findall(RULE_ID, file.text)}
-        for text in (PROOF, SERVICE) if folder == "src/" else (PROOF,):
+        for text in (PROOF, SERVICE, DISPUTE) if folder == "src/" else (PROOF,):
             if text in by_path and body:
                 yield from uncovered(by_path[text], named, f"no file of {folder} names {{}}")
 
