@@ -10,11 +10,11 @@
 
 #include "base/hex.h"
 #include "engine/generate.h"
-#include "engine/micro_trace.h"
 #include "engine/reference.h"
 #include "machine/test_sampling.h"
 #include "model/artifact.h"
 #include "protocol/finish.h"
+#include "trace/micro_trace.h"
 #include "trace/noise.h"
 
 namespace otr::engine {
@@ -216,10 +216,10 @@ void append_position(const Reference& reference, std::uint32_t t, TraceBuilder& 
 
 void expect_micro_trace(const Reference& reference, std::uint32_t t, std::uint32_t layer,
                         const json& wanted) {
-  const auto roots = micro_roots(reference.program(), reference.state().sampling, t, layer,
-                                 reference.state().tensors);
+  const auto roots = trace::micro_roots(reference.program(), reference.state().sampling, t, layer,
+                                        reference.state().tensors);
   json tensors = json::array();
-  for (const MicroRoot& one : roots) {
+  for (const trace::MicroRoot& one : roots) {
     tensors.push_back(
         {static_cast<int>(one.tensor), one.shape.rows, one.shape.cols, to_hex(one.root)});
   }
@@ -227,8 +227,8 @@ void expect_micro_trace(const Reference& reference, std::uint32_t t, std::uint32
   for (std::size_t i = 0; i < tensors.size(); ++i) {
     EXPECT_EQ(tensors[i], wanted["tensors"][i]) << machine::info(roots[i].tensor).name;
   }
-  EXPECT_EQ(hex(micro_trace_root(reference.program(), reference.state().sampling, t, layer,
-                                 reference.state().tensors)),
+  EXPECT_EQ(hex(trace::micro_trace_root(reference.program(), reference.state().sampling, t, layer,
+                                        reference.state().tensors)),
             wanted["root"]);
 }
 
