@@ -7,7 +7,7 @@
 function(otr_module name)
   cmake_parse_arguments(M "" "" "SOURCES;DEPS;LIBS;TESTS;TEST_DEPS" ${ARGN})
   add_library(otr_${name} STATIC ${M_SOURCES})
-  target_include_directories(otr_${name} PUBLIC ${PROJECT_SOURCE_DIR}/src)
+  target_include_directories(otr_${name} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
   list(TRANSFORM M_DEPS PREPEND otr_ OUTPUT_VARIABLE deps)
   target_link_libraries(otr_${name} PUBLIC otr_flags ${deps} ${M_LIBS})
   if(OTR_TESTS AND M_TESTS)

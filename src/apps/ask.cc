@@ -1,6 +1,5 @@
 // otr ask: a prompt in, an answer (or several) and its receipt out, computed on this machine or,
-// with
-// --url, by the workers of a gateway and verified here.
+// with --url, by the workers of a gateway and verified here.
 
 #include <algorithm>
 #include <chrono>
@@ -9,14 +8,15 @@
 #include <optional>
 #include <utility>
 
-#include "apps/ask_remote.h"
 #include "apps/command.h"
-#include "apps/ladder.h"
 #include "apps/logprobs.h"
 #include "apps/prompt.h"
 #include "apps/sampling_flags.h"
 #include "apps/serve.h"
 #include "base/hex.h"
+#include "client/connection.h"
+#include "client/ladder.h"
+#include "client/request.h"
 #include "env/clock.h"
 #include "env/file.h"
 #include "env/signal.h"
@@ -26,10 +26,14 @@
 #include "protocol/answer_text.h"
 #include "protocol/wire.h"
 #include "service/request_signer.h"
-#include "trace/header.h"
 
 namespace otr::apps {
 namespace {
+
+struct RemoteFlags {
+  std::string url, policy = "genuine", key_file, ca_file;
+  bool open = false;  // prompts that the gateway can read
+};
 
 struct AskFlags {
   std::string model, prompt, system, receipt, home;
@@ -55,42 +59,6 @@ struct AskFlags {
   }
 };
 
-// Refused before a counter is spent on it; here it is not a cheat, but a flag to change.
-Status check_request(const protocol::Request& request, const Prompt& prompt,
-                     const machine::Shape& shape) {
-  if (prompt.ids.size() >= shape.context) {
-    return fail(ErrorKind::kUsage, "the prompt has " + std::to_string(prompt.ids.size()) +
-                                       " tokens; this model takes at most " +
-                                       std::to_string(shape.context - 1) + ": shorten it");
-  }
-  Status status = protocol::check_ranges(request);
-  if (status) status = protocol::check_ranges_of_model(request, prompt.ids, shape);
-  if (!status) status.error().kind = ErrorKind::kUsage;
-  return status;
-}
-
-Result<protocol::SignedRequest> make_request(const AskFlags& flags,
-                                             const machine::Sampling& sampling,
-                                             const model::Artifact& artifact, const Prompt& prompt,
-                                             service::RequestSigner& signer) {
-  protocol::Request request;
-  request.model_root = artifact.root();
-  request.prompt_root = trace::token_root(prompt.ids);
-  request.prompt_count = static_cast<std::uint32_t>(prompt.ids.size());
-  request.max_tokens = std::min(flags.max_tokens, artifact.view().shape.context);
-  request.sampling = sampling;
-  if (flags.is_sealed()) {
-    request.mode = 1;
-    request.sampling.seed = signer.blind_seed(sampling.seed);  // SPEC SEAL-4
-  }
-  request.stop = flags.stop;
-  std::ranges::sort(request.stop);
-  request.stop.erase(std::ranges::unique(request.stop).begin(), request.stop.end());
-  request.deadline = static_cast<std::uint64_t>(env::unix_seconds() + 3600);
-  OTR_TRY(check_request(request, prompt, artifact.view().shape));
-  return signer.sign(std::move(request), Hash{});
-}
-
 // One request for each answer asked for (SPEC REQ-7).
 Result<std::vector<protocol::SignedRequest>> make_requests(const AskFlags& flags,
                                                            const model::Artifact& artifact,
@@ -100,8 +68,13 @@ Result<std::vector<protocol::SignedRequest>> make_requests(const AskFlags& flags
   OTR_TRY_ASSIGN(const auto of_each, of_answers(sampling, flags.n));
   OTR_TRY_ASSIGN(const auto signer, service::RequestSigner::open(home));
   std::vector<protocol::SignedRequest> requests;
+  client::Wish wish{.prompt_ids = prompt.ids,
+                    .max_tokens = flags.max_tokens,
+                    .stop = flags.stop,
+                    .sealed = flags.is_sealed()};
   for (const machine::Sampling& one : of_each) {
-    OTR_TRY_ASSIGN(requests.emplace_back(), make_request(flags, one, artifact, prompt, *signer));
+    wish.sampling = one;
+    OTR_TRY_ASSIGN(requests.emplace_back(), client::make_request(wish, artifact, *signer));
   }
   return requests;
 }
@@ -186,12 +159,15 @@ struct Answering {
   Incoming incoming{requests.size()};
   std::unique_ptr<node::InferenceService> service = nullptr;  // ends before `incoming`
   std::vector<node::InferenceService::Id> ids = {};
-  std::unique_ptr<Remote> remote = nullptr;  // of the two one is there
+  std::unique_ptr<client::Connection> remote = nullptr;  // of the two one is there
+  std::vector<std::shared_ptr<service::UpstreamCall>> calls = {};
   std::int64_t begin_ns = 0;
 
   void cancel() {
     for (const auto id : ids) service->cancel(id);
-    if (remote) remote->cancel();
+    for (const auto& call : calls) {
+      if (call) call->cancel();
+    }
   }
 };
 
@@ -219,15 +195,40 @@ Result<protocol::Receipt> to_receipt(const Answering& answering, std::size_t i,
                             answering.artifact.view(), answering.operator_key);
 }
 
+node::TokenInfo to_info(const protocol::TokenMessage& token) {
+  node::TokenInfo info{.id = token.id, .logprobs = std::nullopt};
+  if (token.logprobs.empty()) return info;
+  const auto one = [](const protocol::TokenLogprob& from) {
+    return node::TokenLogprob{.id = from.id, .logprob = static_cast<double>(from.micro_nats) / 1e6};
+  };
+  info.logprobs.emplace(
+      node::TokenLogprobs{.chosen = one(token.logprobs.front()), .likeliest = {}});
+  for (std::size_t i = 1; i < token.logprobs.size(); ++i) {
+    info.logprobs->likeliest.push_back(one(token.logprobs[i]));
+  }
+  return info;
+}
+
 Status begin_remote(Answering& answering) {
-  OTR_TRY_ASSIGN(answering.remote, Remote::connect(answering.flags.remote, answering.artifact));
+  const RemoteFlags& flags = answering.flags.remote;
+  client::ConnectionOptions options{.url = flags.url, .ca_file = flags.ca_file};
+  OTR_TRY_ASSIGN(const std::string policy, read_policy(flags.policy));
+  OTR_TRY_ASSIGN(options.policy, attest::parse_policy(policy));
+  OTR_TRY_ASSIGN(options.api_key, read_api_key(flags.key_file));
+  OTR_TRY_ASSIGN(answering.remote, client::Connection::open(std::move(options)));
+  OTR_TRY_ASSIGN(const auto session, answering.remote->session(answering.artifact.root()));
   answering.begin_ns = env::monotonic_ns();
   Incoming& incoming = answering.incoming;
   for (std::size_t i = 0; i < answering.requests.size(); ++i) {
-    answering.remote->submit(
-        answering.requests[i], answering.prompt.ids, answering.flags.logprobs,
-        [&incoming, i](auto& token) { incoming.token(i, token); },
-        [&incoming, i](auto receipt) { incoming.done(i, std::move(receipt)); });
+    answering.calls.push_back(client::submit(
+        answering.remote->upstream(), session,
+        {.session = session->id,
+         .request = answering.requests[i],
+         .prompt_ids = answering.prompt.ids,
+         .logprobs = answering.flags.logprobs},
+        answering.artifact,
+        {.on_token = [&incoming, i](const auto& token) { incoming.token(i, to_info(token)); },
+         .on_done = [&incoming, i](auto receipt) { incoming.done(i, std::move(receipt)); }}));
   }
   return {};
 }
@@ -307,7 +308,7 @@ Json to_json(const Answered& answered, const machine::Model& model) {
                {"model_root", to_hex(receipt.request.request.model_root)},
                {"trace_root", to_hex(receipt.claim.trace_root)},
                {"milliseconds", static_cast<std::int64_t>(answered.seconds * 1000)},
-               {"ladder", to_json(ladder(answered.audit, true))}};
+               {"ladder", client::to_json(client::ladder(answered.audit, true))}};
   if (answered.logprobs) json["logprobs_not_covered"] = apps::to_json(*answered.logprobs, model);
   return json;
 }
@@ -320,7 +321,7 @@ std::string summary_of(const AskFlags& flags, const Answered& answered, const ma
                         " prompt tokens, " + std::to_string(count) + " output tokens, " +
                         std::to_string(static_cast<int>(speed)) +
                         " tokens/s with trace and signatures\n";
-  summary += to_text(ladder(answered.audit, answered.stream_is_receipts));
+  summary += client::to_text(client::ladder(answered.audit, answered.stream_is_receipts));
   if (!file.empty()) {
     summary += "Receipt: " + file.string() + "  (check it: otr verify " + file.string() +
                " --model " + flags.model + " --recompute)\n";

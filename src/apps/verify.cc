@@ -3,9 +3,9 @@
 #include <utility>
 
 #include "apps/command.h"
-#include "apps/ladder.h"
 #include "apps/serve.h"
 #include "base/hex.h"
+#include "client/ladder.h"
 #include "env/clock.h"
 #include "env/file.h"
 #include "env/signal.h"
@@ -23,27 +23,15 @@ struct VerifyFlags {
   bool json = false;
 };
 
-std::string verdict(const node::Audit& audit) {
-  if (const protocol::Check* failure = audit.report.failure()) {
-    return "FAILED: " + std::string(name_of(*failure->reject)) + ": " + failure->detail;
+int code_of(client::Verdict verdict) {
+  switch (verdict) {
+    case client::Verdict::kVerified:
+      return kOk;
+    case client::Verdict::kFailed:
+      return kFailed;
+    default:
+      return kInconclusive;
   }
-  if (audit.inconclusive) return "INCONCLUSIVE: " + audit.inconclusive->message;
-  if (audit.proven) return "PROVEN: this model gives exactly this answer to this request";
-  if (!audit.recomputed && audit.session) {
-    return "ATTESTED, provisional: " + audit.session->description +
-           "; nobody recomputed the answer (--recompute) or proved it (otr prove)";
-  }
-  if (!audit.recomputed) {
-    return "INCONCLUSIVE: signatures and bindings hold, but nobody recomputed the answer; add "
-           "--recompute, or verify a proof (otr prove)";
-  }
-  return "VERIFIED: this model gives exactly this answer to this request";
-}
-
-int code_of(const node::Audit& audit) {
-  if (audit.failed()) return kFailed;
-  if (audit.inconclusive) return kInconclusive;
-  return audit.recomputed || audit.proven || audit.session ? kOk : kInconclusive;
 }
 
 // How the evidence of a session is to be appraised, where the user says so.
@@ -115,19 +103,20 @@ Result<int> verify(const VerifyFlags& flags) {
     return std::unexpected(std::move(loaded).error());
   }
   OTR_TRY_ASSIGN(const node::Audit audit, audit_file(flags, beacon, *bytes, *loaded));
-  const auto lines = ladder(audit, false);
+  const auto lines = client::ladder(audit, false);
+  const int code = code_of(client::verdict_of(audit));
   if (flags.json) {
-    const Json result = {{"verdict", verdict(audit)},
-                         {"exit_code", code_of(audit)},
-                         {"ladder", to_json(lines)},
-                         {"checks", checks_to_json(audit)}};
+    const Json result = {{"verdict", client::summary_of(audit)},
+                         {"exit_code", code},
+                         {"ladder", client::to_json(lines)},
+                         {"checks", client::checks_to_json(audit)}};
     OTR_TRY(print(result.dump() + "\n"));
   } else {
-    std::string text = flags.receipt + "\n" + to_text(lines);
-    if (flags.explain) text += "Checks:\n" + explain(audit);
-    OTR_TRY(print(text + verdict(audit) + "\n"));
+    std::string text = flags.receipt + "\n" + client::to_text(lines);
+    if (flags.explain) text += "Checks:\n" + client::explain(audit);
+    OTR_TRY(print(text + client::summary_of(audit) + "\n"));
   }
-  return code_of(audit);
+  return code;
 }
 
 }  // namespace

@@ -1,8 +1,8 @@
-#include "apps/ladder.h"
+#include "client/ladder.h"
 
 #include <algorithm>
 
-namespace otr::apps {
+namespace otr::client {
 namespace {
 
 std::string_view name_of(Rung rung) {
@@ -146,4 +146,28 @@ Json checks_to_json(const node::Audit& audit) {
   return list;
 }
 
-}  // namespace otr::apps
+Verdict verdict_of(const node::Audit& audit) {
+  if (audit.failed()) return Verdict::kFailed;
+  if (audit.inconclusive) return Verdict::kInconclusive;
+  return audit.recomputed || audit.proven || audit.session ? Verdict::kVerified
+                                                           : Verdict::kInconclusive;
+}
+
+std::string summary_of(const node::Audit& audit) {
+  if (const protocol::Check* failure = audit.report.failure()) {
+    return "FAILED: " + std::string(name_of(*failure->reject)) + ": " + failure->detail;
+  }
+  if (audit.inconclusive) return "INCONCLUSIVE: " + audit.inconclusive->message;
+  if (audit.proven) return "PROVEN: this model gives exactly this answer to this request";
+  if (!audit.recomputed && audit.session) {
+    return "ATTESTED, provisional: " + audit.session->description +
+           "; nobody recomputed the answer (--recompute) or proved it (otr prove)";
+  }
+  if (!audit.recomputed) {
+    return "INCONCLUSIVE: signatures and bindings hold, but nobody recomputed the answer; add "
+           "--recompute, or verify a proof (otr prove)";
+  }
+  return "VERIFIED: this model gives exactly this answer to this request";
+}
+
+}  // namespace otr::client
