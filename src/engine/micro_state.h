@@ -61,7 +61,9 @@ struct MicroState {
     return gain_of(g, layer).gain[j];
   }
   std::uint64_t rope_step(std::uint64_t i) const { return model.rope_steps[i]; }
-  std::int64_t table(machine::TableId id, std::uint64_t row, std::uint64_t column) const;
+  std::int64_t table(machine::TableId id, std::uint64_t row, std::uint64_t column) const {
+    return machine::table_entry(id, row, column);
+  }
   std::uint32_t noise_word(std::uint32_t t, std::uint64_t j) const {
     return noise(sampling.seed, t, static_cast<std::uint32_t>(j / 8))[j % 8];
   }

@@ -9,7 +9,6 @@ namespace otr::engine {
 using machine::GainId;
 using machine::kHeadLayer;
 using machine::MatrixId;
-using machine::TableId;
 using machine::Tensor;
 
 const machine::Matrix& MicroState::matrix(MatrixId m, std::uint32_t layer) const {
@@ -46,21 +45,6 @@ const machine::Gain& MicroState::gain_of(GainId g, std::uint32_t layer) const {
       return l.k_norm;
     default:
       return l.mlp_norm;
-  }
-}
-
-std::int64_t MicroState::table(TableId id, std::uint64_t row, std::uint64_t column) const {
-  switch (id) {
-    case TableId::kExp2:
-      return machine::exp2_table()[column];
-    case TableId::kRope:
-      return machine::rope_table()[512 * row + column];
-    case TableId::kSilu:
-      return machine::silu_table()[65536 * row + column];
-    case TableId::kGumbel:
-      return machine::gumbel_table()[4096 * row + column];
-    default:
-      return machine::mass_table()[column];
   }
 }
 

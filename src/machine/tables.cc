@@ -32,6 +32,21 @@ std::span<const std::int32_t, 16 * 4096> gumbel_table() {
 }
 std::span<const std::uint32_t, 65536> mass_table() { return view<std::uint32_t, 65536>(kMassAt); }
 
+std::int64_t table_entry(TableId id, std::uint64_t row, std::uint64_t column) {
+  switch (id) {
+    case TableId::kExp2:
+      return exp2_table()[column];
+    case TableId::kRope:
+      return rope_table()[512 * row + column];
+    case TableId::kSilu:
+      return silu_table()[65536 * row + column];
+    case TableId::kGumbel:
+      return gumbel_table()[4096 * row + column];
+    default:
+      return mass_table()[column];
+  }
+}
+
 // SPEC TAB-8; machine_test recomputes it from the tables that are linked in.
 const std::array<std::uint8_t, 32> kSpecHash = {
     0xd2, 0xe0, 0xa5, 0x6c, 0x53, 0xfb, 0x13, 0xd2, 0x05, 0xfb, 0xb7, 0x54, 0x16, 0x80, 0xd9, 0x96,

@@ -19,6 +19,8 @@ std::span<const std::int32_t, 3 * 512> rope_table();
 std::span<const std::int16_t, 16 * 65536> silu_table();
 std::span<const std::int32_t, 16 * 4096> gumbel_table();
 std::span<const std::uint32_t, 65536> mass_table();
+// One entry. Requires that the table has that row and column.
+std::int64_t table_entry(TableId id, std::uint64_t row, std::uint64_t column);
 
 // SPEC TAB-8: names this arithmetic and these formats. A test recomputes it from the tables.
 inline constexpr std::uint32_t kSpecVersion = 4;

@@ -96,10 +96,10 @@ class Tree {
   [[nodiscard]] const Hash& leaf_hash(std::uint64_t index) const { return levels_[0][index]; }
   // SPEC TREE-6. Requires begin < end <= size().
   [[nodiscard]] std::vector<Hash> open_range(std::uint64_t begin, std::uint64_t end) const;
-
- private:
+  // Node `index` of a level, leaves being level 0; that of absent leaves where there are none.
   [[nodiscard]] Hash node_at(std::size_t level, std::uint64_t index) const;
 
+ private:
   // levels_[k][i] is the root of the full subtree of leaves [i·2^k, (i + 1)·2^k).
   std::vector<std::vector<Hash>> levels_;
 };

@@ -29,7 +29,7 @@ enum class Place : std::uint8_t {
 
 struct TreeId {
   Place place = Place::kPrompt;
-  std::uint32_t a = 0;  // layer; number of the model tensor or micro-tensor
+  std::uint32_t a = 0;  // layer; number of the model tensor; machine::Tensor
   std::uint32_t b = 0;  // key/value head
 
   friend auto operator<=>(const TreeId&, const TreeId&) = default;
@@ -57,7 +57,8 @@ struct TreeFacts {
 
   [[nodiscard]] std::size_t tile_bytes(std::uint64_t leaf) const;  // requires leaf < leaf_count
   [[nodiscard]] std::uint64_t tiles_in_row() const;
-  [[nodiscard]] std::uint64_t depth() const;  // ceil(log2 leaf_count)
+  [[nodiscard]] std::uint64_t byte_offset(std::uint64_t leaf) const;  // in the joined tiles of all
+  [[nodiscard]] std::uint64_t depth() const;                          // ceil(log2 leaf_count)
   // The leaf that holds an element, and its place in the tile. Requires index < rows · cols.
   struct Cell {
     std::uint64_t leaf = 0;
