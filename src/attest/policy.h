@@ -112,7 +112,8 @@ struct Policy {
   std::int64_t collateral_max_age_days = 31;
 };
 
-// kUsage with line and key for what is no TOML, an unknown key, or a value of another type or size.
+// kUsage with line and key for what is no ASCII text, no TOML, an unknown key, or a value of
+// another type or size.
 [[nodiscard]] Result<Policy> parse_policy(std::string_view toml);
 // The text of a policy that is part of this program (policies/), such as "genuine"; nothing for
 // other names.

@@ -17,8 +17,8 @@ test_attest() {
   expect 2 'is no time' "${verify[@]}" plain --policy genuine --at yesterday
   expect 2 'hexadecimal' "${verify[@]}" plain --policy genuine --nonce xyz
   expect 2 '64 bytes' "${verify[@]}" plain --policy genuine --report-data 00ff
-  mkdir -p empty
-  expect 2 'folder without files' "${verify[@]}" empty --policy genuine
+  mkdir -p no_files
+  expect 2 'folder without files' "${verify[@]}" no_files --policy genuine
   # A report of zeros is evidence, and bad.
   python3 -c 'import sys; sys.stdout.buffer.write(bytes([3]) + bytes(1183))' >zeros.snp
   expect 1 'REFUSED' "${verify[@]}" zeros.snp --policy genuine
