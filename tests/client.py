@@ -60,7 +60,7 @@ def play(examples, work, url):
     root = text.split('roots = ["0x')[1][:64]
     other.write_text(text.replace(root, "00" * 32))
     said = run(examples / "ask", url, other, MODEL, question, work / "none.json", expect=1)
-    assert "EVIDENCE_REFUSED" in said and "refused" in said, said
+    assert "was refused" in said and "[no_session]" in said, said
     assert not (work / "none.json").exists()
     said = run(examples / "verify_receipt", receipt, other, MODEL, expect=1)
     assert "FAILED: EVIDENCE_REFUSED" in said, said

@@ -192,7 +192,14 @@ Result<Client> Client::connect(const Options& options, const Model& model) {
   }
   OTR_CLIENT_TRY(const node::Home home, node::Home::open(folder));
   OTR_CLIENT_TRY(body->signer, service::RequestSigner::open(home));
-  OTR_CLIENT_TRY(body->connection, Connection::open(std::move(connection)));
+  auto opened = Connection::open(std::move(connection));
+  if (!opened) {
+    Error error = to_public(std::move(opened).error());
+    // The reason is in words, one for each piece of evidence; the code is as of session().
+    if (error.kind == ErrorKind::kRefused && error.code.empty()) error.code = "no_session";
+    return std::unexpected(std::move(error));
+  }
+  body->connection = *std::move(opened);
   OTR_CLIENT_TRY(const auto session, body->connection->session(model.body().artifact.root()));
   return Client(std::move(body));
 }

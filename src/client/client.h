@@ -153,8 +153,8 @@ struct SessionFacts {
 class Client {
  public:
   // Fetches the sessions of the service, over a nonce of its own, and appraises them. kRefused
-  // (EVIDENCE_REFUSED and others) where the policy accepts none for this model; kNetwork; kUsage
-  // for a policy that is none, kSystem for files.
+  // where the policy accepts none (code "no_session", the message says why) or none of this model
+  // ("model_not_found"); kNetwork; kUsage for a policy or URL that is none, kSystem for files.
   [[nodiscard]] static Result<Client> connect(const Options& options, const Model& model);
   Client(Client&&) noexcept;
   Client& operator=(Client&&) noexcept;

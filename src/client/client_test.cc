@@ -107,9 +107,10 @@ TEST_F(ClientTest, WhatThePolicyDoesNotNameIsNotAsked) {
   EXPECT_EQ(refusal(options).kind, ErrorKind::kRefused);
   options.policy = service.policy(true);
   EXPECT_EQ(refusal(options).kind, ErrorKind::kRefused);
-  EXPECT_EQ(refusal(options).code, "");
+  EXPECT_EQ(refusal(options).code, "no_session");
   EXPECT_TRUE(refusal(options).message.contains("refused")) << refusal(options).message;
-  EXPECT_EQ(refusal(service.options(), 2).kind, ErrorKind::kRefused) << "another model";
+  EXPECT_EQ(refusal(service.options(), 2).kind, ErrorKind::kRefused);
+  EXPECT_EQ(refusal(service.options(), 2).code, "model_not_found");
   for (const char* policy :
        {"", "genuin", "policies/mine.toml", "x = 1", "[simulated]\nroots = 1"}) {
     options.policy = policy;
