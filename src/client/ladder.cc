@@ -85,6 +85,12 @@ std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
     }
   }
   lines[1].state = lines[3].state = Rung::kPass;
+  // SPEC GATE-8.
+  if (audit.receipt && audit.receipt->request.request.client == audit.receipt->operator_address) {
+    lines[1].why =
+        "the operator is the client too: its gateway wrote the request, for somebody who "
+        "signed nothing and has to trust it for that";
+  }
   if (audit.proof_failed) lines[kRecomputed].why = "a proof was given instead";
   if (stream_seen) {
     lines[2].state = Rung::kPass;

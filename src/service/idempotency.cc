@@ -109,6 +109,8 @@ void IdempotencyState::drop_oldest() {
 
 void IdempotencyState::keep(const std::shared_ptr<Recording>& recording, std::size_t size_bytes) {
   Entry& entry = by_key[{recording->api_key_, recording->key_}];
+  // Whoever has taken the key meanwhile keeps it: each key stands in `ended_keys` once.
+  if (entry.identity != nullptr && entry.identity != recording.get()) return;
   entry = {recording.get(), recording,
            recording,       recording->body_hash_,
            size_bytes,      Clock::now() + std::chrono::milliseconds(options.keep_ms)};

@@ -12,11 +12,11 @@ RequestSigner::RequestSigner(node::Home home, crypto::PrivateKey client, crypto:
       blind_(std::move(blind)),
       address_(client_.address()) {}
 
-Result<std::unique_ptr<RequestSigner>> RequestSigner::open(const node::Home& home) {
-  OTR_TRY_ASSIGN(crypto::PrivateKey client, home.key("client"));
+Result<std::unique_ptr<RequestSigner>> RequestSigner::open(const node::Home& home,
+                                                           const char* client) {
+  OTR_TRY_ASSIGN(crypto::PrivateKey key, home.key(client));
   OTR_TRY_ASSIGN(crypto::PrivateKey blind, home.key("blind"));
-  return std::unique_ptr<RequestSigner>(
-      new RequestSigner(home, std::move(client), std::move(blind)));
+  return std::unique_ptr<RequestSigner>(new RequestSigner(home, std::move(key), std::move(blind)));
 }
 
 Result<std::uint64_t> RequestSigner::next_counter() {

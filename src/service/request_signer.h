@@ -20,8 +20,9 @@ class RequestSigner {
   // counter is ever used twice.
   static constexpr std::uint32_t kCounterBlock = 1024;
 
-  // The keys "client" and "blind" of the folder, made where they are not there.
-  [[nodiscard]] static Result<std::unique_ptr<RequestSigner>> open(const node::Home& home);
+  // The keys `client` and "blind" of the folder, made where they are not there.
+  [[nodiscard]] static Result<std::unique_ptr<RequestSigner>> open(const node::Home& home,
+                                                                   const char* client = "client");
 
   // Fills in client, counter and task id, and signs for `ledger`. The rest is the caller's to have
   // checked. From any thread; waits for the disk once in kCounterBlock calls.
