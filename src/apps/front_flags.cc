@@ -8,6 +8,15 @@
 
 namespace otr::apps {
 
+void add_name_options(CLI::App& command, FrontFlags& flags) {
+  command.add_option("--name", flags.name, "Name of the model (default: of its file)")
+      ->type_name("NAME");
+  command
+      .add_option("--alias", flags.aliases,
+                  "Another name it goes by, for programs that ask for one; may be repeated")
+      ->type_name("NAME");
+}
+
 void add_front_flags(CLI::App& command, FrontFlags& flags, bool with_models) {
   if (with_models) {
     command
@@ -18,8 +27,7 @@ void add_front_flags(CLI::App& command, FrontFlags& flags, bool with_models) {
         ->envname("OTR_MODEL");
   }
   command.add_option("--listen", flags.listen, "Address and port")->capture_default_str();
-  command.add_option("--name", flags.name, "Name of the model (default: of its file)")
-      ->type_name("NAME");
+  add_name_options(command, flags);
   command.add_option("--home", flags.home, "Folder of the keys and receipts")->type_name("DIR");
   command
       .add_option("--policy", flags.policy,
@@ -61,16 +69,23 @@ std::string model_name(const FrontFlags& flags, const std::string& file) {
   return flags.name.empty() ? std::filesystem::path(file).stem().string() : flags.name;
 }
 
+std::vector<std::string> model_names(const FrontFlags& flags, const std::string& file) {
+  std::vector<std::string> names = {model_name(flags, file)};
+  names.insert(names.end(), flags.aliases.begin(), flags.aliases.end());
+  return names;
+}
+
 Result<std::vector<service::ServedModel>> load_served(const FrontFlags& flags) {
-  if (!flags.name.empty() && flags.models.size() > 1) {
-    return fail(ErrorKind::kUsage, "--name is for one model; several go by their files' names");
+  if ((!flags.name.empty() || !flags.aliases.empty()) && flags.models.size() > 1) {
+    return fail(ErrorKind::kUsage,
+                "--name and --alias are for one model; several go by their files' names");
   }
   std::vector<service::ServedModel> served;
   for (const std::string& file : flags.models) {
     OTR_TRY_ASSIGN(model::Artifact artifact, load_model(file));
     OTR_TRY_ASSIGN(served.emplace_back(),
                    service::serve_model(std::make_shared<model::Artifact>(std::move(artifact)),
-                                        {model_name(flags, file)}, env::unix_seconds(), true));
+                                        model_names(flags, file), env::unix_seconds(), true));
   }
   return served;
 }

@@ -16,12 +16,12 @@ namespace otr::apps {
 struct FrontFlags {
   std::string listen, home, policy, keys_file, name;
   std::string tls_certificate, tls_key, origin;
-  std::vector<std::string> models;
+  std::vector<std::string> models, aliases;
   std::uint32_t max_requests = 256;
   bool buffer = false;
 };
 
-// --listen, --home, --policy, --api-keys, --name, --tls-certificate, --tls-key, --cors,
+// --listen, --home, --policy, --api-keys, --name, --alias, --tls-certificate, --tls-key, --cors,
 // --max-requests, and --model unless the command has its own.
 void add_front_flags(CLI::App& command, FrontFlags& flags, bool with_models);
 
@@ -33,6 +33,10 @@ Result<std::vector<service::ServedModel>> load_served(const FrontFlags& flags);
 
 // The name a model goes by: --name, or its file's name without the end.
 std::string model_name(const FrontFlags& flags, const std::string& file);
+// That name, and those of --alias.
+std::vector<std::string> model_names(const FrontFlags& flags, const std::string& file);
+// For commands that have no other flag of a front.
+void add_name_options(CLI::App& command, FrontFlags& flags);
 
 }  // namespace otr::apps
 

@@ -13,7 +13,7 @@ constexpr std::uint32_t kDrainMs = 5'000;
 
 struct GatewayFlags : FrontFlags {
   std::vector<std::string> workers;
-  std::string tee = "none";
+  std::string ca_file, tee = "none";
   bool seal = false;
 };
 
@@ -41,6 +41,7 @@ Result<int> gateway(const GatewayFlags& flags) {
   }
   OTR_TRY_ASSIGN(const auto running, service::Gateway::start(home, std::move(models),
                                                              {.worker_urls = flags.workers,
+                                                              .worker_ca_file = flags.ca_file,
                                                               .policy = std::move(policy),
                                                               .tee = std::move(tee),
                                                               .server = server}));
@@ -91,6 +92,10 @@ void add_gateway(CLI::App& app, Run& run) {
   command->add_option("--worker", flags->workers, "Where a worker listens, http://127.0.0.1:8181")
       ->required()
       ->type_name("URL");
+  command
+      ->add_option("--worker-ca-file", flags->ca_file,
+                   "Authorities of the workers' certificates, PEM (default: the system's)")
+      ->type_name("FILE");
   command
       ->add_option("--tee", flags->tee,
                    "What attests this gateway itself, for ACI (docs/service.md): none, auto, tdx, "

@@ -12,6 +12,7 @@
 #include "env/file.h"
 #include "env/random.h"
 #include "env/signal.h"
+#include "service/log.h"
 
 namespace otr::apps {
 namespace {
@@ -41,6 +42,14 @@ Result<crypto::Address> operator_of(const WorkerFlags& flags) {
   crypto::Address address{};
   std::ranges::copy(bytes, address.begin());
   return address;
+}
+
+void log_renewal(const Result<Hash>& id) {
+  using service::LogLevel;
+  const service::Log log;
+  if (id)
+    return log.write(LogLevel::kInfo, "worker", "session_renewed", {{"session", to_hex(*id)}});
+  log.write(LogLevel::kError, "worker", "session_not_renewed", {{"reason", id.error().message}});
 }
 
 // GPUs are named in the session where there are some that can be attested; a machine without is
@@ -121,31 +130,28 @@ RunningWorker::~RunningWorker() {
 Result<std::unique_ptr<RunningWorker>> start_worker(const WorkerFlags& flags,
                                                     const model::Artifact& artifact,
                                                     const engine::PackedModel& packed) {
-  OTR_TRY_ASSIGN(const net::ServerOptions listen, parse_listen("--listen", flags.listen));
-  node::EnclaveOptions options{.model_root = artifact.root(),
-                               .not_before = env::unix_seconds(),
-                               .lifetime_seconds = flags.lifetime_hours * 3600};
-  // No trusted clock inside: a verifier whose clock is a little behind ours must not see a session
-  // of the future.
-  options.not_before -= 120;
-  options.lifetime_seconds += 120;
-  options.epoch = static_cast<std::uint64_t>(options.not_before);
+  OTR_TRY_ASSIGN(net::ServerOptions listen, parse_listen("--listen", flags.listen));
+  listen.tls_certificate_file = flags.tls_certificate;
+  listen.tls_key_file = flags.tls_key;
+  node::SessionsOptions options{
+      .model_root = artifact.root(),
+      .lifetime_seconds = flags.lifetime_seconds,
+      .collateral = [files = flags.collateral] { return read_collateral(files); },
+      .on_renewal = log_renewal};
   OTR_TRY_ASSIGN(options.operator_address, operator_of(flags));
-  OTR_TRY_ASSIGN(options.beacon, env::random_32_bytes());
-  OTR_TRY_ASSIGN(options.collateral, read_collateral(flags.collateral));
 
   auto worker = std::make_unique<RunningWorker>();
   OTR_TRY_ASSIGN(worker->tee, open_tee_of(flags.tee, flags.home));
   worker->gpus = open_gpus_if_any(*worker->tee);
-  OTR_TRY_ASSIGN(worker->enclave, node::Enclave::create(*worker->tee, worker->gpus.get(), options));
+  OTR_TRY_ASSIGN(worker->sessions,
+                 node::Sessions::start(*worker->tee, worker->gpus.get(), std::move(options)));
   node::InferenceOptions inference{.threads = flags.threads, .max_waiting = flags.max_waiting};
   inference.scheduler.kv_budget_bytes = flags.kv_mebibytes << 20;
   inference.scheduler.max_sequences = flags.max_sequences;
   OTR_TRY_ASSIGN(worker->inference,
-                 node::InferenceService::start(artifact, packed, worker->enclave->take_signer(),
-                                               std::move(inference)));
+                 node::InferenceService::start(artifact, packed, std::move(inference)));
   OTR_TRY_ASSIGN(worker->server,
-                 service::WorkerServer::start(listen, *worker->enclave, *worker->inference));
+                 service::WorkerServer::start(listen, *worker->sessions, *worker->inference));
   return worker;
 }
 

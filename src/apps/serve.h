@@ -14,10 +14,10 @@
 #include "engine/packed.h"
 #include "model/artifact.h"
 #include "net/server.h"
-#include "node/enclave.h"
 #include "node/evidence.h"
 #include "node/inference.h"
 #include "node/keys.h"
+#include "node/sessions.h"
 #include "service/worker_server.h"
 
 namespace otr::apps {
@@ -51,7 +51,8 @@ struct WorkerFlags {
   std::string operator_address;  // 0x…; the key "operator" of the home folder where empty
   std::vector<std::string> collateral;
   std::string home;
-  std::uint64_t lifetime_hours = 24;
+  std::string tls_certificate, tls_key;
+  std::uint64_t lifetime_seconds = 86400;
   std::uint64_t kv_mebibytes = 1024;
   std::size_t max_sequences = 32, max_waiting = 64;
   unsigned threads = 1;
@@ -64,7 +65,7 @@ void add_worker_options(CLI::App& command, WorkerFlags& flags);
 struct RunningWorker {
   std::unique_ptr<node::EvidenceSource> tee;
   std::unique_ptr<node::GpuEvidenceSource> gpus;
-  std::unique_ptr<node::Enclave> enclave;
+  std::unique_ptr<node::Sessions> sessions;
   std::unique_ptr<node::InferenceService> inference;
   std::unique_ptr<service::WorkerServer> server;
 

@@ -71,8 +71,9 @@ Result<int> up(const UpFlags& given) {
   const auto shared = std::make_shared<model::Artifact>(std::move(artifact));
   const engine::PackedModel packed = pack(*shared, flags.worker.threads);
   const std::string name = model_name(flags, flags.model);
-  OTR_TRY_ASSIGN(service::ServedModel model,
-                 service::serve_model(shared, {name}, env::unix_seconds(), false));
+  OTR_TRY_ASSIGN(
+      service::ServedModel model,
+      service::serve_model(shared, model_names(flags, flags.model), env::unix_seconds(), false));
 
   flags.worker.home = flags.home;
   OTR_TRY_ASSIGN(const auto worker, start_worker(flags.worker, *shared, packed));
@@ -131,8 +132,7 @@ void add_up(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--proxy-port", flags->proxy_port, "Port on 127.0.0.1; 0: any")
       ->capture_default_str();
-  command->add_option("--name", flags->name, "Name of the model (default: of its file)")
-      ->type_name("NAME");
+  add_name_options(*command, *flags);
   command->add_option("--home", flags->home, "Folder of keys and receipts")->type_name("DIR");
   command
       ->add_option("--policy", flags->policy,

@@ -1,4 +1,6 @@
 // otr worker: answers signed requests inside a TEE, for gateways.
+#include <map>
+
 #include "apps/command.h"
 #include "apps/serve.h"
 #include "base/hex.h"
@@ -10,13 +12,15 @@ Result<int> worker(const WorkerFlags& flags, const std::string& model) {
   OTR_TRY_ASSIGN(model::Artifact artifact, load_model(model));
   const engine::PackedModel packed = pack(artifact, flags.threads);
   OTR_TRY_ASSIGN(const auto running, start_worker(flags, artifact, packed));
-  const protocol::Session& session = running->enclave->document().session;
-  std::string text = "worker    http://" + parse_listen("--listen", flags.listen)->address + ":" +
-                     std::to_string(running->server->port()) + "\nmodel     " +
-                     to_hex(session.model_root) + "\nsession   " + to_hex(running->enclave->id()) +
-                     "\noperator  " + to_hex(session.operator_address) + "\nevidence  " +
-                     std::string(running->tee->kind()) +
-                     (running->tee->hardware() ? "" : ": SIMULATED TEE - NO SECURITY") + "\n";
+  const auto enclave = running->sessions->live().front();
+  const protocol::Session& session = enclave->document().session;
+  std::string text =
+      std::string("worker    ") + (flags.tls_certificate.empty() ? "http://" : "https://") +
+      parse_listen("--listen", flags.listen)->address + ":" +
+      std::to_string(running->server->port()) + "\nmodel     " + to_hex(session.model_root) +
+      "\nsession   " + to_hex(enclave->id()) + "\noperator  " + to_hex(session.operator_address) +
+      "\nevidence  " + std::string(running->tee->kind()) +
+      (running->tee->hardware() ? "" : ": SIMULATED TEE - NO SECURITY") + "\n";
   OTR_TRY(print(text));
   wait_for_interrupt();
   return kOk;
@@ -36,9 +40,14 @@ void add_worker_options(CLI::App& command, WorkerFlags& flags) {
       .add_option("--collateral", flags.collateral,
                   "Vendors' collateral to staple to the session, so that it can be checked offline")
       ->type_name("FILE");
-  command.add_option("--lifetime", flags.lifetime_hours, "Hours that the session lasts")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 719));
+  command
+      .add_option("--lifetime", flags.lifetime_seconds,
+                  "How long a session lasts; the next one begins at 3/4 of it")
+      ->type_name("TIME")
+      ->default_str("24h")
+      ->transform(CLI::AsNumberWithUnit(
+          std::map<std::string, std::uint64_t>{{"s", 1}, {"m", 60}, {"h", 3600}, {"d", 86400}},
+          CLI::AsNumberWithUnit::UNIT_REQUIRED, "TIME"));
   command.add_option("--kv-memory", flags.kv_mebibytes, "MiB of memory for keys and values")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 20));
@@ -74,6 +83,11 @@ void add_worker(CLI::App& app, Run& run) {
       ->type_name("0x…");
   command->add_option("--home", flags->home, "Folder of the keys and of the simulated TEE")
       ->type_name("DIR");
+  command
+      ->add_option("--tls-certificate", flags->tls_certificate,
+                   "Serve https to the gateway: chain in PEM")
+      ->type_name("FILE");
+  command->add_option("--tls-key", flags->tls_key, "Its key in PEM")->type_name("FILE");
   add_worker_options(*command, *flags);
   command->callback([flags, &run] {
     run = [flags] {

@@ -1,5 +1,7 @@
 #include "node/enclave.h"
 
+#include <openssl/crypto.h>
+
 #include <array>
 #include <span>
 
@@ -8,7 +10,6 @@
 #include "attest/quote.h"
 #include "attest/simulated.h"
 #include "attest/snp.h"
-#include "base/check.h"
 #include "base/hex.h"
 #include "env/random.h"
 #include "machine/tables.h"
@@ -18,6 +19,16 @@ namespace otr::node {
 namespace {
 
 using protocol::EvidenceItem;
+
+// A scalar is out of range with a chance of 2^-128: the error then is the right answer.
+template <class Key>
+Result<Key> new_key() {
+  auto random = env::random_32_bytes();
+  if (!random) return std::unexpected(std::move(random).error());
+  Result<Key> key = Key::from_bytes(*random);
+  OPENSSL_cleanse(random->data(), random->size());
+  return key;
+}
 
 // What the machine measures, as its own evidence says it (SPEC SESS-4).
 Result<Hash> runtime_of(const CollectedEvidence& evidence) {
@@ -78,16 +89,10 @@ Result<std::vector<EvidenceItem>> attest_gpus(GpuEvidenceSource* source,
 }  // namespace
 
 Result<Enclave::Keys> Enclave::new_keys() {
-  // A scalar is out of range with a chance of 2^-128: the error then is the right answer.
-  OTR_TRY_ASSIGN(const Hash session, env::random_32_bytes());
-  OTR_TRY_ASSIGN(const Hash seal, env::random_32_bytes());
-  OTR_TRY_ASSIGN(const Hash receipt, env::random_32_bytes());
-  OTR_TRY_ASSIGN(crypto::PrivateKey session_key, crypto::PrivateKey::from_bytes(session));
-  OTR_TRY_ASSIGN(crypto::PrivateKey claim_key, crypto::PrivateKey::from_bytes(session));
-  OTR_TRY_ASSIGN(crypto::X25519Key seal_key, crypto::X25519Key::from_bytes(seal));
-  OTR_TRY_ASSIGN(crypto::Ed25519Key receipt_key, crypto::Ed25519Key::from_bytes(receipt));
-  return Keys{std::move(session_key), std::move(claim_key), std::move(seal_key),
-              std::move(receipt_key)};
+  OTR_TRY_ASSIGN(auto session, new_key<crypto::PrivateKey>());
+  OTR_TRY_ASSIGN(auto seal, new_key<crypto::X25519Key>());
+  OTR_TRY_ASSIGN(auto receipt, new_key<crypto::Ed25519Key>());
+  return Keys{std::move(session), std::move(seal), std::move(receipt)};
 }
 
 Result<std::unique_ptr<Enclave>> Enclave::create(EvidenceSource& tee, GpuEvidenceSource* gpus,
@@ -108,33 +113,29 @@ Result<std::unique_ptr<Enclave>> Enclave::create(EvidenceSource& tee, GpuEvidenc
              .not_before = begin,
              .expiry = begin + options.lifetime_seconds};
   OTR_TRY_ASSIGN(session.runtime, runtime_of(probe));
-  OTR_TRY_ASSIGN(enclave->gpus_and_collateral_, attest_gpus(gpus, session));
-  std::vector<EvidenceItem>& items = enclave->gpus_and_collateral_;
-  items.insert(items.end(), options.collateral.begin(), options.collateral.end());
+  OTR_TRY_ASSIGN(enclave->gpus_, attest_gpus(gpus, session));
+  enclave->collateral_ = options.collateral;
   enclave->id_ = protocol::session_id(session, Hash{});
+  enclave->signer_ = std::make_shared<const ClaimSigner>(
+      ClaimSigner{.key = std::move(enclave->keys_.session), .session = enclave->id_});
   OTR_TRY_ASSIGN(enclave->document_, enclave->fresh_document(Hash{}));
   OTR_TRY(protocol::check_session(enclave->document_, machine::kSpecHash));
   return enclave;
 }
 
-ClaimSigner Enclave::take_signer() {
-  OTR_CHECK(keys_.claims.has_value());
-  ClaimSigner signer{.key = *std::move(keys_.claims), .session = id_};
-  keys_.claims.reset();
-  return signer;
-}
-
-Result<protocol::SessionDocument> Enclave::fresh_document(const Hash& nonce) {
-  const std::lock_guard lock(tee_mutex_);
+Result<protocol::SessionDocument> Enclave::fresh_document(const Hash& nonce) const {
   OTR_TRY_ASSIGN(const CollectedEvidence evidence, tee_.collect(protocol::report_data(id_, nonce)));
   protocol::SessionDocument document{.session = session_, .nonce = nonce};
   document.evidence.push_back({.name = evidence.kind, .data = evidence.report});
   for (const Bytes& certificate : evidence.extra) {
     document.evidence.push_back({.name = evidence.kind + " certificate", .data = certificate});
   }
-  document.evidence.insert(document.evidence.end(), gpus_and_collateral_.begin(),
-                           gpus_and_collateral_.end());
-  document.signature = keys_.session.sign(protocol::registration_digest(document));
+  document.evidence.insert(document.evidence.end(), gpus_.begin(), gpus_.end());
+  if (collateral_) {
+    OTR_TRY_ASSIGN(const auto collateral, collateral_());
+    document.evidence.insert(document.evidence.end(), collateral.begin(), collateral.end());
+  }
+  document.signature = signer_->key.sign(protocol::registration_digest(document));
   return document;
 }
 

@@ -1,16 +1,16 @@
 // The keys of a session, from their birth to their registration (SPEC SESS).
 //
-// An Enclave is made once when a worker starts inside a TEE: it makes its keys, asks the hardware
-// for evidence that binds them to model, runtime and operator, and hands the session document out.
-// The keys never leave it but for the signatures that it makes. The operator's key is not here.
+// An Enclave is made inside a TEE, once for each session of a worker (sessions.h): it makes its
+// keys, asks the hardware for evidence that binds them to model, runtime and operator, and hands
+// the session document out. The keys never leave it but for the signatures that it makes; they are
+// wiped when it goes and the last answer that is signed under it has ended. The operator's key is
+// not here.
 #ifndef OTR_NODE_ENCLAVE_H_
 #define OTR_NODE_ENCLAVE_H_
 
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <mutex>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,8 +32,9 @@ struct EnclaveOptions {
   std::int64_t not_before = 0;  // unix seconds
   std::uint64_t lifetime_seconds = 86400;
   Hash beacon{};  // recent public randomness; random bytes where there is none
-  // Vendors' collateral for the evidence, stapled so that the document can be appraised offline.
-  std::vector<protocol::EvidenceItem> collateral;
+  // Vendors' collateral for the evidence, stapled so that the document can be appraised offline;
+  // asked for anew for each document, since it runs out sooner than a session. Empty: none.
+  std::function<Result<std::vector<protocol::EvidenceItem>>()> collateral;
 };
 
 class Enclave {
@@ -46,18 +47,18 @@ class Enclave {
   [[nodiscard]] const Hash& id() const { return id_; }
   // Registered when the session began: nonce zero.
   [[nodiscard]] const protocol::SessionDocument& document() const { return document_; }
-  // The same session with evidence made for this nonce. Any thread; takes as long as the TEE does.
-  [[nodiscard]] Result<protocol::SessionDocument> fresh_document(const Hash& nonce);
+  // The same session with evidence made for this nonce. Takes as long as the TEE does, which takes
+  // one request at a time: whoever calls sees to that.
+  [[nodiscard]] Result<protocol::SessionDocument> fresh_document(const Hash& nonce) const;
 
-  // The session's key for the one InferenceService of this enclave. Call it once.
-  [[nodiscard]] ClaimSigner take_signer();
+  // The session's key, for the answers that are given under it.
+  [[nodiscard]] const std::shared_ptr<const ClaimSigner>& signer() const { return signer_; }
   [[nodiscard]] const crypto::X25519Key& seal_key() const { return keys_.seal; }
   [[nodiscard]] const crypto::Ed25519Key& receipt_key() const { return keys_.receipt; }
 
  private:
   struct Keys {
-    crypto::PrivateKey session;                // registers
-    std::optional<crypto::PrivateKey> claims;  // the same key
+    crypto::PrivateKey session;  // the signer's, once the session has its id
     crypto::X25519Key seal;
     crypto::Ed25519Key receipt;
   };
@@ -65,10 +66,11 @@ class Enclave {
   static Result<Keys> new_keys();
 
   EvidenceSource& tee_;
-  std::mutex tee_mutex_;  // a report interface takes one request at a time
   Keys keys_;
+  std::shared_ptr<const ClaimSigner> signer_;
   protocol::Session session_;
-  std::vector<protocol::EvidenceItem> gpus_and_collateral_;
+  std::vector<protocol::EvidenceItem> gpus_;
+  std::function<Result<std::vector<protocol::EvidenceItem>>()> collateral_;
   Hash id_{};
   protocol::SessionDocument document_;
 };

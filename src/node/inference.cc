@@ -36,17 +36,21 @@ struct Listener {
 struct Execution {
   Execution(Key its_key, Job& job, const machine::Model& model)
       : key(std::move(its_key)),
+        session(job.signer->session),
+        signer(std::move(job.signer)),
         request(std::move(job.request.request)),
         prompt_ids(std::move(job.prompt_ids)),
         cache_scope(std::move(job.cache_scope)),
         finish(model, request) {}
 
   const Key key;
+  const Hash session;
   const std::int64_t accepted_ns = env::monotonic_ns();
   // Guarded by the service's mutex:
   std::size_t pending = 0;  // listeners in the inbox
   bool stored = false;
   // Of the engine thread, once it has it:
+  std::shared_ptr<const ClaimSigner> signer;  // until the answer has ended
   protocol::Request request;
   std::vector<std::uint32_t> prompt_ids;
   std::string cache_scope;
@@ -98,8 +102,8 @@ Status check_options(const InferenceOptions& options, const machine::Shape& shap
 
 class InferenceService::Body {
  public:
-  Body(const model::Artifact& artifact, const engine::PackedModel& packed, ClaimSigner signer,
-       InferenceOptions options)
+  Body(const model::Artifact& artifact, const engine::PackedModel& packed,
+       std::shared_ptr<const ClaimSigner> signer, InferenceOptions options)
       : model_(artifact.view()),
         model_root_(artifact.root()),
         signer_(std::move(signer)),
@@ -144,7 +148,7 @@ class InferenceService::Body {
 
   const machine::Model& model_;
   const Hash model_root_;
-  const ClaimSigner signer_;
+  const std::shared_ptr<const ClaimSigner> signer_;  // of jobs that bring none; may be null
   const InferenceOptions options_;
   engine::Forward forward_;
   engine::Scheduler scheduler_;  // the engine thread's, but for check()
@@ -179,10 +183,12 @@ Result<Id> InferenceService::Body::submit(Job job) {
                                        std::to_string(protocol::kMaxTopLogprobs) +
                                        " alternatives, not " + std::to_string(*job.logprobs));
   }
-  OTR_TRY(protocol::check_request(job.request, signer_.ledger, job.prompt_ids, model_.shape,
-                                  model_root_));
+  if (!job.signer) job.signer = signer_;
+  if (!job.signer) return fail(ErrorKind::kUsage, "there is no session to sign claims");
+  const Hash& ledger = job.signer->ledger;
+  OTR_TRY(protocol::check_request(job.request, ledger, job.prompt_ids, model_.shape, model_root_));
   OTR_TRY(scheduler_.check(job.prompt_ids, job.request.request.max_tokens));
-  Key key{protocol::digest_of(job.request.request, signer_.ledger), job.logprobs};
+  Key key{protocol::digest_of(job.request.request, ledger), job.logprobs};
   const std::int64_t now = options_.unix_seconds();
   const std::lock_guard lock(mutex_);
   if (broken_) return std::unexpected(*broken_);
@@ -197,6 +203,14 @@ Result<Id> InferenceService::Body::submit(Job job) {
 
 Result<std::shared_ptr<Execution>> InferenceService::Body::find_or_begin(
     Key key, Job& job, std::int64_t unix_seconds) {
+  // SPEC GATE-4: one claim, whatever is told beside it.
+  const auto like = executions_.lower_bound(Key{key.first, std::nullopt});
+  if (like != executions_.end() && like->first.first == key.first &&
+      like->second->session != job.signer->session) {
+    return fail(ErrorKind::kUsage,
+                "the request is answered, or was, under another session; sign a new one",
+                "other_session");
+  }
   if (const auto found = executions_.find(key); found != executions_.end()) {
     ++(found->second->stored ? counts_.repeated : counts_.joined);
     return found->second;
@@ -336,10 +350,11 @@ void InferenceService::Body::end(const std::shared_ptr<Execution>& execution,
   if (answer) {
     OTR_CHECK(execution->reason.has_value());
     execution->ended = sign_claim(execution->request, std::move(answer->output), *execution->reason,
-                                  answer->trace, signer_);
+                                  answer->trace, *execution->signer);
   } else {
     execution->ended = std::unexpected(answer.error());
   }
+  execution->signer.reset();
   {
     const std::lock_guard lock(mutex_);
     --open_;
@@ -386,6 +401,7 @@ void InferenceService::Body::leave(Id id) {
       --open_;
       ++counts_.abandoned;
       execution->ended = std::unexpected(why);
+      execution->signer.reset();
     }
   }
   if (execution->ended) scheduler_.cancel(*execution->scheduled);
@@ -438,10 +454,9 @@ void InferenceService::Body::close(const Error& why) {
 InferenceService::InferenceService(std::unique_ptr<Body> body) : body_(std::move(body)) {}
 InferenceService::~InferenceService() { stop(false); }
 
-Result<std::unique_ptr<InferenceService>> InferenceService::start(const model::Artifact& artifact,
-                                                                  const engine::PackedModel& packed,
-                                                                  ClaimSigner signer,
-                                                                  InferenceOptions options) {
+Result<std::unique_ptr<InferenceService>> InferenceService::start_with(
+    const model::Artifact& artifact, const engine::PackedModel& packed,
+    std::shared_ptr<const ClaimSigner> signer, InferenceOptions options) {
   OTR_TRY(check_options(options, artifact.view().shape));
   try {
     std::unique_ptr<InferenceService> service(new InferenceService(
@@ -451,6 +466,20 @@ Result<std::unique_ptr<InferenceService>> InferenceService::start(const model::A
   } catch (const std::exception& e) {
     return fail(ErrorKind::kIo, "the engine could not be started: " + std::string(e.what()));
   }
+}
+
+Result<std::unique_ptr<InferenceService>> InferenceService::start(const model::Artifact& artifact,
+                                                                  const engine::PackedModel& packed,
+                                                                  ClaimSigner signer,
+                                                                  InferenceOptions options) {
+  return start_with(artifact, packed, std::make_shared<const ClaimSigner>(std::move(signer)),
+                    std::move(options));
+}
+
+Result<std::unique_ptr<InferenceService>> InferenceService::start(const model::Artifact& artifact,
+                                                                  const engine::PackedModel& packed,
+                                                                  InferenceOptions options) {
+  return start_with(artifact, packed, nullptr, std::move(options));
 }
 
 Result<Id> InferenceService::submit(Job job) { return body_->submit(std::move(job)); }

@@ -13,7 +13,9 @@
 //    again, and since all of it is deterministic, signatures too (RFC 6979), that is the same claim
 //    byte for byte. For the same reason a job that asks for other logprobs than the first may be
 //    computed beside it: their claims are equal.
+//  - One that is answered or was under one session is refused under another: it has its claim.
 //  - Cancelled and failed answers leave nothing: asked for again, they are computed again.
+// A session's key is let go of when the last answer under it has ended.
 // Whoever has the signed request and its prompt can join: they are the right to the answer, and
 // whoever lets others in keeps a request to those who may see it.
 #ifndef OTR_NODE_INFERENCE_H_
@@ -46,6 +48,8 @@ struct TokenInfo {
 // Callbacks run on the engine thread, where they hold up every answer: they hand over and return.
 // They may call submit(), cancel(), gauges() and healthy(), but not stop(), and must not throw.
 struct Job {
+  // Whose session the claim is to be of; null: of the service's own signer.
+  std::shared_ptr<const ClaimSigner> signer = nullptr;
   protocol::SignedRequest request;
   std::vector<std::uint32_t> prompt_ids;
   std::optional<unsigned> logprobs;  // how many of the likeliest, at most protocol::kMaxTopLogprobs
@@ -93,6 +97,10 @@ class InferenceService {
                                                          const engine::PackedModel& packed,
                                                          ClaimSigner signer,
                                                          InferenceOptions options);
+  // Without a signer of its own: every job brings one.
+  static Result<std::unique_ptr<InferenceService>> start(const model::Artifact& artifact,
+                                                         const engine::PackedModel& packed,
+                                                         InferenceOptions options);
   // As stop(false).
   ~InferenceService();
   InferenceService(const InferenceService&) = delete;
@@ -104,7 +112,8 @@ class InferenceService {
   //    by its client, not for this model or prompt. A prompt that fills the context is
   //    REQUEST_INVALID too.
   //  - kUsage: too many logprobs; a deadline that has passed (not of a request that is being
-  //    answered or has been); more KV memory than the whole budget.
+  //    answered or has been); more KV memory than the whole budget; no signer; a request whose
+  //    claim is of another session (code "other_session").
   //  - kNetwork, and nothing else is: busy. As many answers are under way as are allowed to run and
   //    wait; retry_after_seconds() guesses when to come again.
   //  - kCancelled: the service stops. kIo: the engine is broken and has to be started anew.
@@ -132,6 +141,9 @@ class InferenceService {
  private:
   class Body;
   explicit InferenceService(std::unique_ptr<Body> body);
+  static Result<std::unique_ptr<InferenceService>> start_with(
+      const model::Artifact& artifact, const engine::PackedModel& packed,
+      std::shared_ptr<const ClaimSigner> signer, InferenceOptions options);
 
   std::unique_ptr<Body> body_;
 };

@@ -82,6 +82,66 @@ TEST(Inference, TheClaimNamesItsSessionAndLedger) {
                                      finished->claim_signature, finished->signer, "X"));
 }
 
+std::shared_ptr<const ClaimSigner> signer_of(std::uint8_t key) {
+  return std::make_shared<const ClaimSigner>(ClaimSigner{.key = key_of(key), .session = {key}});
+}
+
+// SPEC GATE-12: an answer ends under the session that it began under, beside those of the next.
+TEST(Inference, EachAnswerIsSignedUnderItsOwnSession) {
+  Toy toy;
+  InferenceOptions options = options_of();
+  options.scheduler.kv_budget_bytes = 1000 * toy.page_bytes();
+  toy.service = *InferenceService::start(toy.model, toy.packed, options);
+  Heard nobodys;
+  EXPECT_EQ(toy.service->submit(toy.job_of({}, nobodys)).error().kind, ErrorKind::kUsage);
+
+  Gate gate;
+  Heard under_old, under_new;
+  auto old_signer = signer_of(20);
+  const std::weak_ptr<const ClaimSigner> old_key = old_signer;
+  Job job = toy.job_of(long_ask(1), under_old, [&](const TokenInfo&) { gate.pass(); });
+  job.signer = std::move(old_signer);
+  ASSERT_TRUE(toy.service->submit(std::move(job)));
+  gate.wait_until_somebody_stands_there();
+  job = toy.job_of(long_ask(2), under_new);
+  job.signer = signer_of(21);
+  ASSERT_TRUE(toy.service->submit(std::move(job)));
+  EXPECT_FALSE(old_key.expired());
+  gate.open();
+  const auto of_old = under_old.wait(), of_new = under_new.wait();
+  ASSERT_TRUE(of_old && of_new);
+  EXPECT_EQ(of_old->signer, key_of(20).address());
+  EXPECT_EQ(of_old->claim.session, (Hash{20}));
+  EXPECT_EQ(of_new->signer, key_of(21).address());
+  EXPECT_EQ(of_new->claim.session, (Hash{21}));
+  EXPECT_TRUE(old_key.expired()) << "the key of a session outlived its last answer";
+}
+
+// SPEC GATE-4: nobody gets a second claim by asking for another session, nor by other logprobs.
+TEST(Inference, ARequestHasItsClaimUnderOneSession) {
+  Toy toy;
+  Heard first, again, second;
+  Job job = toy.job_of({}, first);
+  job.signer = signer_of(20);
+  job.logprobs = 2;
+  ASSERT_TRUE(toy.service->submit(std::move(job)));
+  ASSERT_TRUE(first.wait());
+  for (const std::optional<unsigned> logprobs : {std::optional<unsigned>(), {2u}, {3u}}) {
+    job = toy.job_of({}, second);
+    job.signer = signer_of(21);
+    job.logprobs = logprobs;
+    const auto refused = toy.service->submit(std::move(job));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, "other_session");
+  }
+  job = toy.job_of({}, again);
+  job.signer = signer_of(20);
+  ASSERT_TRUE(toy.service->submit(std::move(job)));
+  const auto repeated = again.wait();
+  ASSERT_TRUE(repeated);
+  EXPECT_EQ(repeated->claim_signature, first.wait()->claim_signature);
+}
+
 // Logprobs are those of the rows that a worker alone sees, as otr ask shows them.
 TEST(Inference, LogprobsAreThoseOfTheRawLogits) {
   Toy toy;

@@ -77,6 +77,14 @@ Parsed<std::vector<chat::ChatMessage>> parse_messages(const Json& value, const s
   for (std::size_t i = 0; i < value.size(); ++i) {
     OTR_TRY_ASSIGN(messages.emplace_back(), parse_message(value[i], element(param, i)));
   }
+  // As in llama-server, where the last of them would be continued.
+  const std::size_t count = messages.size();
+  if (count > 1 && messages[count - 1].role == "assistant" &&
+      messages[count - 2].role == "assistant") {
+    return std::unexpected(invalid_request(
+        param, "'" + param + "' ends with two messages of the assistant: nobody asks anything.",
+        "invalid_value"));
+  }
   return messages;
 }
 

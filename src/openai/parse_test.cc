@@ -155,6 +155,9 @@ TEST(ParseChat, WrongMessagesAreNamed) {
           "unsupported_parameter");
   refused(R"([{"role":"assistant","content":"x","tool_calls":[{}]}])", "messages[0].tool_calls",
           "unsupported_parameter");
+  refused(R"([{"role":"user","content":"x"}, {"role":"assistant","content":"x"},
+             {"role":"assistant","content":"y"}])",
+          "messages", "invalid_value");
 }
 
 // What would change the answer is not passed over.

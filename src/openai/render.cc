@@ -207,13 +207,14 @@ std::string StreamRenderer::end(std::uint32_t index, protocol::FinishReason reas
   return sse_event(event);
 }
 
-std::string StreamRenderer::usage(const Usage& usage,
-                                  const std::optional<ClaimFacts>& claim) const {
+std::string StreamRenderer::usage(const Usage& usage, const std::optional<ClaimFacts>& claim,
+                                  const std::optional<Timings>& timings) const {
   if (!include_usage_) return {};
   Json event = chunk();
   event["choices"] = Json::array();
   event["usage"] = to_json(usage);
   if (claim) event["otr"] = to_json(*claim);
+  if (timings) event["timings"] = to_json(*timings);
   return sse_event(event);
 }
 

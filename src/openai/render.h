@@ -110,9 +110,10 @@ class StreamRenderer {
   [[nodiscard]] std::string end(std::uint32_t index, protocol::FinishReason reason,
                                 const std::optional<ClaimFacts>& claim = {},
                                 const std::optional<Timings>& timings = {}) const;
-  // Nothing unless include_usage. `claim` is that of the first answer.
-  [[nodiscard]] std::string usage(const Usage& usage,
-                                  const std::optional<ClaimFacts>& claim = {}) const;
+  // Nothing unless include_usage. `claim` is that of the first answer. `timings` stand in the last
+  // chunk before the end: here, or else in that of the last answer.
+  [[nodiscard]] std::string usage(const Usage& usage, const std::optional<ClaimFacts>& claim = {},
+                                  const std::optional<Timings>& timings = {}) const;
 
  private:
   [[nodiscard]] Json chunk() const;

@@ -195,11 +195,27 @@ TEST(OpenApi, IsWhole) {
     ++references;
   }
   EXPECT_GT(references, 50u);
-  for (const char* const path :
-       {"/v1/models", "/v1/models/{model}", "/v1/chat/completions", "/v1/completions", "/tokenize",
-        "/detokenize", "/health", "/livez", "/readyz", "/metrics", "/version", "/openapi.json",
-        "/v1/aci/attestation", "/v1/aci/receipts/{id}", "/v1/aci/sessions",
-        "/v1/aci/sessions/{id}"}) {
+  for (const char* const path : {"/v1/models",
+                                 "/v1/models/{model}",
+                                 "/v1/chat/completions",
+                                 "/v1/completions",
+                                 "/tokenize",
+                                 "/detokenize",
+                                 "/apply-template",
+                                 "/v1/otr/sessions",
+                                 "/v1/otr/requests",
+                                 "/v1/otr/receipts",
+                                 "/v1/otr/receipts/{id}",
+                                 "/health",
+                                 "/livez",
+                                 "/readyz",
+                                 "/metrics",
+                                 "/version",
+                                 "/openapi.json",
+                                 "/v1/aci/attestation",
+                                 "/v1/aci/receipts/{id}",
+                                 "/v1/aci/sessions",
+                                 "/v1/aci/sessions/{id}"}) {
     EXPECT_TRUE(document["paths"].contains(path)) << path;
   }
   std::set<std::string> operations;

@@ -8,6 +8,7 @@
 #include "env/clock.h"
 #include "env/random.h"
 #include "protocol/session.h"
+#include "service/front.h"
 #include "text/json.h"
 
 namespace otr::service {
@@ -26,8 +27,8 @@ constexpr JsonBounds kBodyBounds = {.max_bytes = std::size_t{4} << 20,
                                     .max_values = std::size_t{1} << 18};
 
 bool is_prompt(const net::Request& request) {
-  return request.method == "POST" &&
-         (request.path == "/v1/chat/completions" || request.path == "/v1/completions");
+  return request.method == "POST" && (canonical_path(request.path) == "/v1/chat/completions" ||
+                                      canonical_path(request.path) == "/v1/completions");
 }
 
 net::Response bad_request(std::string_view param, std::string_view message) {

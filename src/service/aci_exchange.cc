@@ -7,6 +7,7 @@
 #include "env/clock.h"
 #include "env/random.h"
 #include "openai/render.h"
+#include "service/front.h"
 
 namespace otr::service {
 namespace {
@@ -20,7 +21,8 @@ std::string receipt_header_of(const net::Headers& headers) {
 }
 
 openai::Kind kind_of(std::string_view path) {
-  return path == "/v1/completions" ? openai::Kind::kCompletion : openai::Kind::kChat;
+  return canonical_path(path) == "/v1/completions" ? openai::Kind::kCompletion
+                                                   : openai::Kind::kChat;
 }
 
 // The front's words for "there is no session that may be asked": ACI has a type of its own.

@@ -195,7 +195,7 @@ Result<AciSession> aci_session(const AppraisedSession& appraised, bool sealed) {
   OTR_TRY_ASSIGN(const std::string evidence, protocol::encode_session(appraised.document));
   AciSession made;
   made.model_root = session.model_root;
-  made.expires_at = appraised.appraised_at + kAciSessionSeconds;
+  made.expires_at = std::min(appraised.appraised_at + kAciSessionSeconds, appraised.good_until);
   if (session.expiry < static_cast<std::uint64_t>(made.expires_at)) {
     made.expires_at = static_cast<std::int64_t>(session.expiry);
   }

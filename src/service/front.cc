@@ -51,7 +51,8 @@ constexpr Route kRoutes[] = {
     {"/metrics", "GET", "/metrics"},
 };
 
-const Route* find_route(std::string_view path) {
+const Route* find_route(std::string_view given) {
+  const std::string_view path = canonical_path(given);
   for (const Route& route : kRoutes) {
     const bool has_id = route.path.ends_with('/');
     if (has_id ? path.size() > route.path.size() && path.starts_with(route.path)
@@ -116,6 +117,13 @@ void handle_route(const std::shared_ptr<FrontParts>& parts, Incoming incoming) {
 }
 
 }  // namespace
+
+std::string_view canonical_path(std::string_view path) {
+  for (const std::string_view known : {"/v1/chat/completions", "/v1/completions", "/v1/models"}) {
+    if (path == known.substr(3)) return known;
+  }
+  return path;
+}
 
 Result<ServedModel> serve_model(std::shared_ptr<model::Artifact> artifact,
                                 std::vector<std::string> names, std::int64_t created,
@@ -232,11 +240,21 @@ void Front::handle(const std::shared_ptr<net::Exchange>& exchange) {
 std::optional<Hash> Front::authorize(const std::shared_ptr<net::Exchange>& exchange) {
   const auto api_key = parts_->keys.check(exchange->request());
   if (api_key) return api_key;
-  const Incoming incoming{.exchange = exchange,
-                          .route = "other",
-                          .request_id = request_id_of(exchange->request()),
-                          .began_ns = env::monotonic_ns()};
-  send(*parts_, incoming, error_answer(openai::unauthorized()));
+  Incoming incoming{.exchange = exchange,
+                    .route = "",
+                    .request_id = request_id_of(exchange->request()),
+                    .began_ns = env::monotonic_ns()};
+  net::Response refusal = error_answer(openai::unauthorized());
+  // A route of others is theirs to count.
+  if (const Route* route = find_route(exchange->request().path)) {
+    incoming.route = route->name;
+    send(*parts_, incoming, std::move(refusal));
+    return std::nullopt;
+  }
+  for (net::Header& header : common_headers(*parts_, incoming)) {
+    refusal.headers.push_back(std::move(header));
+  }
+  exchange->respond(std::move(refusal));
   return std::nullopt;
 }
 

@@ -9,6 +9,7 @@
 //   POST /v1/chat/completions, /v1/completions     (idempotency.h)
 //   POST /tokenize, /detokenize, /apply-template
 //   GET  /v1/models, /v1/models/{id}, /v1/otr/receipts?limit=, /v1/otr/receipts/{id}
+//   the first two and /v1/models also without /v1, for clients whose base URL lacks it
 //   GET  /health, /v1/health, /readyz (a model has a session), /livez, /version, /openapi.json,
 //        all without API key; /metrics
 #ifndef OTR_SERVICE_FRONT_H_
@@ -71,6 +72,9 @@ struct FrontServices {
   Metrics& metrics;
   const Log& log;
 };
+
+// The path by which a route is known: "/chat/completions" is "/v1/chat/completions".
+[[nodiscard]] std::string_view canonical_path(std::string_view path);
 
 struct FrontParts;
 

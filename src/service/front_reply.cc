@@ -306,9 +306,10 @@ void Reply::finish(std::size_t i) {
   if (plan_.generation.stream) {
     if (!renderer_) begin_stream();
     show(i, parts_->options.buffer ? answering.choice->whole() : rest);
+    const bool is_last_chunk = is_last && !plan_.generation.include_usage;
     recording_->write(renderer_->end(static_cast<std::uint32_t>(i), answering.reason,
                                      answering.facts,
-                                     is_last ? std::optional(timings()) : std::nullopt));
+                                     is_last_chunk ? std::optional(timings()) : std::nullopt));
     wrote_ = true;
   }
   if (is_last) end_whole();
@@ -347,7 +348,7 @@ void Reply::end_whole() {
          {"prompt_tokens", tokens.prompt_tokens},
          {"completion_tokens", tokens.completion_tokens}});
   if (plan_.generation.stream) {
-    recording_->write(renderer_->usage(tokens, answers_[0].facts));
+    recording_->write(renderer_->usage(tokens, answers_[0].facts, timings()));
     recording_->write(std::string(openai::kStreamDone));
     recording_->end();
   } else {

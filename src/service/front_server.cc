@@ -15,7 +15,7 @@ Result<std::unique_ptr<FrontServer>> FrontServer::start(const node::Home& home,
                                          FrontServices{.upstream = upstream,
                                                        .signer = *made->signer_,
                                                        .store = *made->store_,
-                                                       .metrics = made->metrics_,
+                                                       .metrics = *made->metrics_,
                                                        .log = made->log_},
                                          options.front);
   made->route_ = std::move(route);

@@ -42,7 +42,7 @@ class FrontServer {
   [[nodiscard]] std::uint16_t port() const { return server_->port(); }
   [[nodiscard]] ReceiptStore& receipts() { return *store_; }
   [[nodiscard]] Front& front() { return *front_; }
-  [[nodiscard]] Metrics& metrics() { return metrics_; }
+  [[nodiscard]] const std::shared_ptr<Metrics>& metrics() { return metrics_; }
   // Takes no more requests; lets answers end until the deadline, then ends them.
   void stop(std::uint32_t deadline_ms);
 
@@ -51,7 +51,7 @@ class FrontServer {
   void handle(const std::shared_ptr<net::Exchange>& exchange);
 
   Log log_;
-  Metrics metrics_;
+  std::shared_ptr<Metrics> metrics_ = std::make_shared<Metrics>();
   std::unique_ptr<RequestSigner> signer_;
   std::unique_ptr<ReceiptStore> store_;
   std::unique_ptr<Front> front_;

@@ -88,6 +88,15 @@ TEST(FrontStreamTest, RoleThenTextThenFinishThenUsageThenDone) {
   EXPECT_EQ(usage["usage"]["prompt_tokens"], 4);
   EXPECT_EQ(usage["otr"]["verified"], true);
   EXPECT_EQ(usage["otr"]["receipt_id"], chat->header("x-receipt-id"));
+  // Once, in the last chunk.
+  EXPECT_GT(usage["timings"]["predicted_n"], 0);
+  EXPECT_FALSE(finish.contains("timings"));
+  const Stream without = read(*[&] {
+    const auto again = world.chat({{"stream", true}});
+    again->wait();
+    return again;
+  }());
+  EXPECT_GT(without.chunks.back()["timings"]["predicted_n"], 0);
 
   const auto whole = world.chat();
   whole->wait();

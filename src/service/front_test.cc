@@ -164,6 +164,18 @@ TEST(FrontTest, SmallRoutes) {
   EXPECT_EQ(world.ask("HEAD", "/health")->status(), 200u);
 }
 
+// Clients whose base URL lacks /v1.
+TEST(FrontTest, ThePathsOfOpenAiWorkWithoutTheVersion) {
+  FrontWorld world;
+  EXPECT_EQ(world.ask("GET", "/models")->text(), world.ask("GET", "/v1/models")->text());
+  EXPECT_EQ(world.ask("POST", "/chat/completions", toy_chat().dump())->status(), 200u);
+  const auto completion = world.ask("POST", "/completions", R"({"prompt":"a","max_tokens":2})");
+  EXPECT_EQ(completion->status(), 200u);
+  EXPECT_EQ(completion->json()["object"], "text_completion");
+  EXPECT_NE(world.metrics.text().find("route=\"/v1/completions\""), std::string::npos);
+  EXPECT_EQ(canonical_path("/models/x"), "/models/x");
+}
+
 TEST(FrontTest, UnknownPathsAndMethods) {
   FrontWorld world;
   for (const char* path : {"/", "/v1", "/v1/models/", "/v1/otr/receipts/", "/v1/embeddings"}) {

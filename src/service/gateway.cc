@@ -3,11 +3,13 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "base/hex.h"
 #include "env/clock.h"
 #include "service/aci.h"
+#include "service/counted_exchange.h"
 #include "service/relay.h"
 
 namespace otr::service {
@@ -19,7 +21,22 @@ net::Response session_list(const Json& sessions) {
   return net::json_response(200, Json{{"sessions", sessions}}.dump());
 }
 
-// Fresh evidence of all workers, asked for side by side; who does not answer is left out.
+// Of what the front does not count itself; empty otherwise.
+std::string_view route_of(const net::Request& request) {
+  const std::string_view path = request.path;
+  if (request.method == "POST") return path == "/v1/otr/requests" ? "/v1/otr/requests" : "";
+  if (request.method != "GET") return {};
+  for (const std::string_view known :
+       {"/v1/otr/sessions", "/v1/aci/attestation", "/v1/aci/sessions"}) {
+    if (path == known) return known;
+  }
+  if (path.starts_with("/v1/aci/sessions/")) return "/v1/aci/sessions/{id}";
+  if (path.starts_with("/v1/aci/receipts/")) return "/v1/aci/receipts/{id}";
+  return {};
+}
+
+// Fresh evidence of all workers, asked for side by side; who does not answer is left out, and so is
+// a session that this gateway does not use, or not yet: it would take no request for it.
 class FreshSessions : public std::enable_shared_from_this<FreshSessions> {
  public:
   FreshSessions(ExchangePtr exchange, std::size_t count)
@@ -27,6 +44,9 @@ class FreshSessions : public std::enable_shared_from_this<FreshSessions> {
 
   void start(net::Client& client, const WorkerPool& workers) {
     const std::string query = exchange_->request().query;
+    for (const auto& worker : workers.workers()) {
+      for (const auto& session : worker->sessions()) used_.insert(session->id);
+    }
     for (std::size_t i = 0; i < workers.workers().size(); ++i) {
       auto self = shared_from_this();
       client.send({.url = workers.workers()[i]->url() + "/v1/otr/sessions?" + query,
@@ -38,6 +58,11 @@ class FreshSessions : public std::enable_shared_from_this<FreshSessions> {
   }
 
  private:
+  bool is_used(const Json& session) const {
+    const auto document = protocol::session_from_json(session, "session");
+    return document && used_.contains(protocol::session_id(document->session, document->ledger));
+  }
+
   // All calls end on the client's one I/O thread.
   void one_done() {
     if (--open_ > 0) return;
@@ -45,7 +70,9 @@ class FreshSessions : public std::enable_shared_from_this<FreshSessions> {
     for (const std::string& body : bodies_) {
       const Json json = Json::parse(body, nullptr, false);
       if (!json.is_object() || !json.contains("sessions") || !json["sessions"].is_array()) continue;
-      for (const Json& session : json["sessions"]) sessions.push_back(session);
+      for (const Json& session : json["sessions"]) {
+        if (is_used(session)) sessions.push_back(session);
+      }
     }
     if (sessions.empty()) {
       net::Response busy = net::error_response(503, "unavailable_error", "no_evidence",
@@ -58,6 +85,7 @@ class FreshSessions : public std::enable_shared_from_this<FreshSessions> {
   }
 
   ExchangePtr exchange_;
+  std::set<Hash> used_;
   std::vector<std::string> bodies_;
   std::size_t open_;
 };
@@ -70,7 +98,7 @@ class Gateway::Body {
                                              std::vector<ServedModel> models,
                                              GatewayOptions options) {
     auto body = std::make_unique<Body>();
-    OTR_TRY_ASSIGN(body->client_, net::Client::create());
+    OTR_TRY_ASSIGN(body->client_, net::Client::create({.ca_file = options.worker_ca_file}));
     OTR_TRY_ASSIGN(crypto::PrivateKey operator_key, home.key("operator"));
     const auto key = std::make_shared<const crypto::PrivateKey>(std::move(operator_key));
     std::vector<std::unique_ptr<HttpUpstream>> workers;
@@ -114,7 +142,11 @@ class Gateway::Body {
   WorkerPool& workers() { return *workers_; }
 
  private:
-  bool handle(FrontServer& server, const ExchangePtr& given) {
+  bool handle(FrontServer& server, ExchangePtr given) {
+    const std::string_view route = route_of(given->request());
+    if (!route.empty()) {
+      given = std::make_shared<CountedExchange>(std::move(given), server.metrics(), route);
+    }
     if (!aci_) return refuse_aci(given) || handle_ours(server, given);
     const ExchangePtr exchange = aci_->admit(
         given,

@@ -22,6 +22,7 @@ namespace otr::service {
 
 struct GatewayOptions {
   std::vector<std::string> worker_urls;
+  std::string worker_ca_file;  // of workers behind https; empty: the system's authorities
   // By which it takes workers into use; nobody relies on it but the gateway itself.
   attest::Policy policy;
   // Of the gateway itself, for ACI (aci.h); null: outside of a TEE, without ACI.

@@ -1,5 +1,6 @@
 #include "service/http_upstream.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -141,15 +142,18 @@ class HttpUpstream::Body {
   }
 
   std::expected<SessionPtr, UpstreamError> session(const Hash& model_root) {
-    const std::lock_guard lock(mutex_);
-    const std::int64_t now = options_.unix_seconds();
-    for (const SessionPtr& one : sessions_) {
+    const std::vector<SessionPtr> usable = sessions();
+    // A worker that renews its session has two for a while.
+    SessionPtr newest;
+    for (const SessionPtr& one : usable) {
       const protocol::Session& session = one->document.session;
-      if (session.model_root == model_root && protocol::check_live(session, now)) return one;
+      if (session.model_root != model_root) continue;
+      if (!newest || session.expiry > newest->document.session.expiry) newest = one;
     }
-    wanted_ = true;
-    wake_.notify_all();
-    if (sessions_.empty()) {
+    if (newest) return newest;
+    want();
+    const std::lock_guard lock(mutex_);
+    if (usable.empty()) {
       return std::unexpected(unavailable("no_session", options_.url + " has no session that the " +
                                                            "policy accepts. " + trouble_));
     }
@@ -167,18 +171,28 @@ class HttpUpstream::Body {
     const std::lock_guard lock(mutex_);
     wanted_ = false;
     if (!found) {
-      // What was appraised stays in use until it runs out: an outage is no reason to stop.
+      // What was appraised stays in use as long as its verdict holds: an outage is no reason to
+      // stop. What a peer shows and we refuse is one.
       trouble_ = found.error().message;
-      drop_stale();
+      if (found.error().kind == ErrorKind::kReject) sessions_.clear();
       return std::unexpected(std::move(found).error());
     }
     sessions_ = *std::move(found);
+    trouble_ = "The last one has run out.";
     return {};
   }
 
+  // Those whose verdicts hold now.
   std::vector<SessionPtr> sessions() const {
+    const std::int64_t now = options_.unix_seconds();
     const std::lock_guard lock(mutex_);
-    return sessions_;
+    std::vector<SessionPtr> usable;
+    for (const SessionPtr& one : sessions_) {
+      if (now <= one->good_until && protocol::check_live(one->document.session, now)) {
+        usable.push_back(one);
+      }
+    }
+    return usable;
   }
   std::string trouble() const {
     const std::lock_guard lock(mutex_);
@@ -216,18 +230,22 @@ class HttpUpstream::Body {
       const bool good = refresh().has_value();
       lock.lock();
       // After a failure soon again, but never in a tight loop, however often a session is wanted.
-      const auto pause = std::chrono::seconds(good ? options_.refresh_seconds : 2);
+      const auto pause = std::chrono::seconds(good ? pause_seconds() : 2);
       wake_.wait_for(lock, std::chrono::milliseconds(500), [this] { return stopped_; });
       wake_.wait_for(lock, pause, [this] { return stopped_ || wanted_; });
     }
   }
 
-  // Sessions whose appraisal is older than an hour, or which are over. Requires the lock.
-  void drop_stale() {
+  // Often enough that the session after this one is known in time: the worker makes it at 3/4 of
+  // this one's (SPEC GATE-12). Requires the lock.
+  std::int64_t pause_seconds() const {
+    std::int64_t pause = options_.refresh_seconds;
     const std::int64_t now = options_.unix_seconds();
-    std::erase_if(sessions_, [&](const SessionPtr& one) {
-      return now - one->appraised_at > 3600 || !protocol::check_live(one->document.session, now);
-    });
+    for (const SessionPtr& one : sessions_) {
+      const auto expiry = static_cast<std::int64_t>(one->document.session.expiry);
+      pause = std::min(pause, (std::min(expiry, one->good_until) - now) / 8);
+    }
+    return std::max<std::int64_t>(pause, 1);
   }
 
   Result<std::vector<SessionPtr>> fetch() {
@@ -287,7 +305,25 @@ class HttpUpstream::Body {
     session->hardware = verdict.hardware;
     session->description = verdict.description;
     session->appraised_at = now;
+    session->good_until = good_until(session->document, now);
     return session;
+  }
+
+  // A verdict is a function of evidence, policy and time (SPEC ATT-1), and each thing in it that
+  // time changes holds from one moment to another. So the last second for which it is the same can
+  // be searched for.
+  std::int64_t good_until(const protocol::SessionDocument& document, std::int64_t now) const {
+    const auto holds = [&](std::int64_t at) {
+      return protocol::appraise_session(document, options_.policy, *options_.anchors, at)
+          .accepted();
+    };
+    std::int64_t good = now, bad = now + kMaxAppraisalSeconds + 1;
+    if (holds(bad - 1)) return bad - 1;
+    while (bad - good > 1) {
+      const std::int64_t middle = good + (bad - good) / 2;
+      (holds(middle) ? good : bad) = middle;
+    }
+    return good;
   }
 
   net::Client& client_;

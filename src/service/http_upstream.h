@@ -1,8 +1,9 @@
 // Sessions and answers of one peer over HTTP: a gateway's worker, or a proxy's gateway.
 //
-// It appraises every session by its owner's own policy before it offers it, and again when its
-// evidence or its collateral may have run out; a peer whose sessions are refused is not used
-// (GATE-11). Sessions are fetched by a thread of its own, so session() never waits.
+// It appraises every session by its owner's own policy before it offers it, and offers it no longer
+// than that verdict holds: until certificates or collateral run out, at most an hour (GATE-13). A
+// peer whose sessions are refused is not used (GATE-11). Sessions are fetched by a thread of its
+// own, the more often the nearer their end, so session() never waits.
 #ifndef OTR_SERVICE_HTTP_UPSTREAM_H_
 #define OTR_SERVICE_HTTP_UPSTREAM_H_
 
@@ -20,6 +21,9 @@
 
 namespace otr::service {
 
+// SPEC GATE-13: for how long evidence that was made for our nonce is relied on.
+inline constexpr std::int64_t kMaxAppraisalSeconds = 3600;
+
 struct HttpUpstreamOptions {
   std::string url;      // without a path: "http://127.0.0.1:8080"
   std::string api_key;  // sent as a bearer token; empty: none
@@ -27,7 +31,7 @@ struct HttpUpstreamOptions {
   const attest::Anchors* anchors = nullptr;  // vendor_anchors() where null
   // Asks for evidence over a nonce of our own, so that an old session cannot be replayed.
   bool fresh_evidence = true;
-  std::uint32_t refresh_seconds = 60;  // between two looks at the peer's sessions
+  std::uint32_t refresh_seconds = 60;  // between two looks at the peer's sessions, at most
   // A gateway's: it countersigns claims (GATE-5), and uses only sessions that name this operator.
   std::shared_ptr<const crypto::PrivateKey> operator_key;
   std::function<std::int64_t()> unix_seconds;  // env::unix_seconds where empty

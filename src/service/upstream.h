@@ -25,6 +25,9 @@ struct AppraisedSession {
   bool hardware = false;
   std::string description;        // of the verdict; says SIMULATED where it is
   std::int64_t appraised_at = 0;  // unix seconds
+  // The verdict on exactly this evidence holds until then, and the session itself: certificates,
+  // revocation lists and collateral run out.
+  std::int64_t good_until = INT64_MAX;
 };
 
 // The end of an answer, as it was received: nothing in it is verified yet.

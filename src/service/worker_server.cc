@@ -36,7 +36,8 @@ net::Response refusal(const Error& error, unsigned retry_after_seconds) {
     case ErrorKind::kIo:
       return net::error_response(503, "unavailable_error", "worker_broken", error.message);
     default:
-      if (error.code == "session_unknown") {  // the asker has to ask for the sessions again
+      if (error.code == "session_unknown" ||
+          error.code == "other_session") {  // the asker has to ask for the sessions again
         return net::error_response(503, "unavailable_error", error.code, error.message);
       }
       return net::error_response(400, "invalid_request_error",
@@ -58,15 +59,17 @@ protocol::ErrorMessage to_message(const Error& error) {
 
 // What a sealed submission needs beside the submission inside.
 struct OpenedSubmission {
+  std::shared_ptr<const node::Enclave> enclave;  // of the session that was asked for
   Submission submission;
   std::optional<protocol::SealedExchange> sealed;
 };
 
 // SPEC SEAL-2.
-Result<OpenedSubmission> open(const protocol::SealedSubmission& sealed, node::Enclave& enclave) {
+Result<OpenedSubmission> open(const protocol::SealedSubmission& sealed,
+                              std::shared_ptr<const node::Enclave> enclave) {
   OTR_TRY_ASSIGN(
       protocol::OpenedRequest opened,
-      protocol::open_request(enclave.seal_key(), protocol::seal_context(sealed), sealed.sealed));
+      protocol::open_request(enclave->seal_key(), protocol::seal_context(sealed), sealed.sealed));
   OTR_TRY_ASSIGN(auto inner, protocol::decode_submission(as_text(opened.plaintext)));
   if (!inner.open) return fail(ErrorKind::kBadInput, "A sealed submission holds an open one.");
   const protocol::Request& request = inner.open->request.request;
@@ -78,22 +81,24 @@ Result<OpenedSubmission> open(const protocol::SealedSubmission& sealed, node::En
     return fail(ErrorKind::kBadInput,
                 "Inside the sealed submission is another than its outside says (SPEC SEAL-2).");
   }
-  return OpenedSubmission{*std::move(inner.open), std::move(opened.exchange)};
+  return OpenedSubmission{std::move(enclave), *std::move(inner.open), std::move(opened.exchange)};
 }
 
-Result<OpenedSubmission> read_submission(const std::string& body, node::Enclave& enclave) {
+Result<OpenedSubmission> read_submission(const std::string& body, const node::Sessions& sessions) {
   OTR_TRY_ASSIGN(auto any, protocol::decode_submission(body));
-  if (any.sealed && any.sealed->session == enclave.id()) return open(*any.sealed, enclave);
-  if (any.open && any.open->session == enclave.id()) {
-    if (any.open->request.request.mode != 0) {
-      return fail(ErrorKind::kBadInput, "A request of mode 1 has to be sealed (SPEC SEAL-2).");
-    }
-    return OpenedSubmission{*std::move(any.open), std::nullopt};
+  const Hash& asked_for = any.open ? any.open->session : any.sealed->session;
+  auto enclave = sessions.find(asked_for);
+  if (!enclave) {
+    return fail(ErrorKind::kBadInput,
+                "This worker has no session " + to_hex(asked_for) +
+                    ", or has it no more: ask for the sessions again.",
+                "session_unknown");
   }
-  return fail(ErrorKind::kBadInput,
-              "This worker's session is " + to_hex(enclave.id()) +
-                  ", not the one asked for: ask for the sessions again.",
-              "session_unknown");
+  if (any.sealed) return open(*any.sealed, std::move(enclave));
+  if (any.open->request.request.mode != 0) {
+    return fail(ErrorKind::kBadInput, "A request of mode 1 has to be sealed (SPEC SEAL-2).");
+  }
+  return OpenedSubmission{std::move(enclave), *std::move(any.open), std::nullopt};
 }
 
 protocol::TokenLogprob to_message(const node::TokenLogprob& one) {
@@ -128,7 +133,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
     auto self = shared_from_this();
     const std::string scope = to_hex(opened.submission.request.request.client);
     const auto id = inference_.submit(
-        {.request = std::move(opened.submission.request),
+        {.signer = opened.enclave->signer(),
+         .request = std::move(opened.submission.request),
          .prompt_ids = std::move(opened.submission.prompt_ids),
          .logprobs = opened.submission.logprobs,
          .cache_scope = scope,
@@ -190,8 +196,8 @@ class Answer : public std::enable_shared_from_this<Answer> {
 
 class WorkerServer::Body {
  public:
-  Body(node::Enclave& enclave, node::InferenceService& inference)
-      : enclave_(enclave), inference_(inference) {}
+  Body(node::Sessions& sessions, node::InferenceService& inference)
+      : sessions_(sessions), inference_(inference) {}
   ~Body() {
     server_.reset();
     if (evidence_thread_.joinable()) evidence_thread_.join();
@@ -235,16 +241,19 @@ class WorkerServer::Body {
   }
 
   void health(Exchange& exchange) {
-    if (inference_.healthy()) {
+    if (!inference_.healthy()) {
+      exchange.respond(net::error_response(503, "unavailable_error", "engine_stalled",
+                                           "The engine makes no progress: restart the worker."));
+    } else if (sessions_.live().empty()) {
+      exchange.respond(net::error_response(503, "unavailable_error", "no_session",
+                                           "The session is over and no new one could be made."));
+    } else {
       exchange.respond(net::json_response(200, R"({"status":"ok"})"));
-      return;
     }
-    exchange.respond(net::error_response(503, "unavailable_error", "engine_stalled",
-                                         "The engine makes no progress: restart the worker."));
   }
 
   void answer(std::shared_ptr<Exchange> exchange) {
-    Result<OpenedSubmission> opened = read_submission(exchange->request().body, enclave_);
+    Result<OpenedSubmission> opened = read_submission(exchange->request().body, sessions_);
     if (!opened) {
       exchange->respond(refusal(opened.error(), 1));
       return;
@@ -252,13 +261,27 @@ class WorkerServer::Body {
     std::make_shared<Answer>(std::move(exchange), inference_)->start(*std::move(opened));
   }
 
-  static net::Response to_response(const Result<protocol::SessionDocument>& document) {
-    const Result<Json> json =
-        document ? protocol::session_to_json(*document) : std::unexpected(document.error());
-    if (!json) {
-      return net::error_response(503, "unavailable_error", "no_evidence", json.error().message);
+  static Result<Json> to_json(std::span<const protocol::SessionDocument> documents) {
+    Json list = Json::array();
+    for (const protocol::SessionDocument& document : documents) {
+      OTR_TRY_ASSIGN(Json json, protocol::session_to_json(document));
+      list.push_back(std::move(json));
     }
-    return net::json_response(200, Json{{"sessions", Json::array({*json})}}.dump());
+    return Json{{"sessions", std::move(list)}};
+  }
+
+  static net::Response to_response(
+      const Result<std::vector<protocol::SessionDocument>>& documents) {
+    const Result<Json> json = documents ? to_json(*documents) : std::unexpected(documents.error());
+    if (json) return net::json_response(200, json->dump());
+    return net::error_response(503, "unavailable_error", "no_evidence", json.error().message);
+  }
+
+  // As they were registered.
+  std::vector<protocol::SessionDocument> documents() const {
+    std::vector<protocol::SessionDocument> documents;
+    for (const auto& enclave : sessions_.live()) documents.push_back(enclave->document());
+    return documents;
   }
 
   // Fresh evidence takes the hardware up to a second: one asker at a time, on a thread of its own.
@@ -271,7 +294,7 @@ class WorkerServer::Body {
       return;
     }
     if (!nonce) {
-      exchange->respond(to_response(enclave_.document()));
+      exchange->respond(to_response(documents()));
       return;
     }
     const Result<Hash> hash = hash_from_hex(*nonce, "nonce");
@@ -289,12 +312,13 @@ class WorkerServer::Body {
     }
     if (evidence_thread_.joinable()) evidence_thread_.join();
     evidence_thread_ = std::thread([this, exchange, nonce = *hash] {
-      exchange->respond(to_response(enclave_.fresh_document(nonce)));
-      collecting_ = false;
+      net::Response response = to_response(sessions_.fresh_documents(nonce));
+      collecting_ = false;  // before the asker hears of it, who may ask again at once
+      exchange->respond(std::move(response));
     });
   }
 
-  node::Enclave& enclave_;
+  node::Sessions& sessions_;
   node::InferenceService& inference_;
   std::atomic<bool> collecting_ = false;
   std::thread evidence_thread_;
@@ -305,9 +329,9 @@ WorkerServer::WorkerServer(std::unique_ptr<Body> body) : body_(std::move(body)) 
 WorkerServer::~WorkerServer() = default;
 
 Result<std::unique_ptr<WorkerServer>> WorkerServer::start(const net::ServerOptions& options,
-                                                          node::Enclave& enclave,
+                                                          node::Sessions& sessions,
                                                           node::InferenceService& inference) {
-  auto body = std::make_unique<Body>(enclave, inference);
+  auto body = std::make_unique<Body>(sessions, inference);
   OTR_TRY(body->start(options));
   return std::unique_ptr<WorkerServer>(new WorkerServer(std::move(body)));
 }

@@ -1,5 +1,5 @@
-// The worker's face: its session, and submissions in, streams of messages out (SPEC GATE-1 to
-// GATE-4, SEAL).
+// The worker's face: its sessions, and submissions in, streams of messages out (SPEC GATE-1 to
+// GATE-4, GATE-12, SEAL).
 //
 // Speaks to gateways only; it knows no API keys, no OpenAI format and no receipts. Whoever reaches
 // its port can ask for work, so it listens on loopback or a private network.
@@ -11,16 +11,16 @@
 
 #include "base/result.h"
 #include "net/server.h"
-#include "node/enclave.h"
 #include "node/inference.h"
+#include "node/sessions.h"
 
 namespace otr::service {
 
 class WorkerServer {
  public:
-  // Listens from now on. `enclave` and `inference` must outlive it.
+  // Listens from now on. `sessions` and `inference` must outlive it.
   static Result<std::unique_ptr<WorkerServer>> start(const net::ServerOptions& options,
-                                                     node::Enclave& enclave,
+                                                     node::Sessions& sessions,
                                                      node::InferenceService& inference);
   ~WorkerServer();
 
