@@ -101,6 +101,7 @@ Json to_json(const ClaimFacts& claim) {
   if (!claim.session.empty()) {
     facts["session"] = claim.session;
     facts["verified"] = true;
+    facts["verified_by"] = claim.verified_by;
     facts["hardware"] = claim.hardware;
   }
   return facts;

@@ -67,8 +67,9 @@ struct ClaimFacts {
   std::string receipt_id;
   std::string claim_id;    // 0x and digits
   std::string trace_root;  // 0x and digits
-  // Of a front, which has verified it: the session's id, and whether hardware vouches for it.
-  std::string session = {};
+  // Of a front, which has verified it: the session's id, which front, and whether hardware vouches
+  // for the session.
+  std::string session = {}, verified_by = {};
   bool hardware = false;
 };
 

@@ -50,7 +50,7 @@ struct ServedModel {
                                               bool gives_back);
 
 struct FrontOptions {
-  std::string component = "front";  // in the log
+  std::string component = "front";  // in the log, and in answers as who verified them
   std::string version;
   std::string allow_origin;               // for browsers: "*" or one origin; empty: none
   std::uint8_t mode = 0;                  // of the requests: trace::Privacy

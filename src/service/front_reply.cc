@@ -278,6 +278,7 @@ void Reply::store(std::size_t i, VerifiedAnswer answer) {
     facts.claim_id = to_hex(protocol::digest_of(receipt.claim, receipt.ledger));
     facts.trace_root = to_hex(receipt.claim.trace_root);
     facts.session = to_hex(session_->id);
+    facts.verified_by = parts_->options.component;
     facts.hardware = session_->hardware;
     answers_[i].reason = static_cast<protocol::FinishReason>(receipt.claim.finish_reason);
   }

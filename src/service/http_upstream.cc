@@ -13,11 +13,16 @@
 #include "protocol/attested_session.h"
 #include "protocol/sealed.h"
 #include "service/submission_call.h"
+#include "text/json.h"
 
 namespace otr::service {
 namespace {
 
 using SessionPtr = std::shared_ptr<const AppraisedSession>;
+
+// Evidence is long, and most of it is text in a few values.
+constexpr JsonBounds kSessionBounds = {.max_bytes = std::size_t{64} << 20,
+                                       .max_values = std::size_t{64} << 10};
 
 UpstreamError unavailable(std::string code, std::string message) {
   return {.status = 503,
@@ -259,11 +264,11 @@ class HttpUpstream::Body {
                    net::fetch(client_, {.url = url,
                                         .headers = headers(),
                                         .idle_timeout_ms = 30'000,
-                                        .max_response_bytes = 64 << 20}));
+                                        .max_response_bytes = kSessionBounds.max_bytes}));
     if (response.status != 200) {
       return fail(ErrorKind::kNetwork, error_of(response.status, response.body, url).message);
     }
-    const Json json = Json::parse(response.body, nullptr, false);
+    OTR_TRY_ASSIGN(const Json json, text::parse_json(response.body, url, kSessionBounds));
     if (!json.is_object() || !json.contains("sessions") || !json["sessions"].is_array() ||
         json["sessions"].size() > 256) {
       return fail(ErrorKind::kBadInput, url + " did not answer with a list of sessions.");

@@ -6,6 +6,7 @@
 
 #include "base/hex.h"
 #include "service/error_answer.h"
+#include "service/local_request.h"
 #include "service/prompt.h"
 #include "service/test_front.h"
 
@@ -117,6 +118,26 @@ TEST(WorkQueueTest, RunsInOrderOfTimeAndDropsAtTheEnd) {
   queue.stop();
   queue.post(note('e'));
   EXPECT_EQ(order, "abc");
+}
+
+TEST(LocalRequestTest, ComesFromThisMachinesOwnPrograms) {
+  const auto local = [](const char* host, const char* origin) {
+    net::Request request{.headers = {{"host", host}}};
+    if (origin != nullptr) request.headers.push_back({"origin", origin});
+    return is_local(request);
+  };
+  for (const char* host : {"127.0.0.1:8080", "127.0.0.1", "127.8.9.1:1", "localhost:8089",
+                           "localhost", "[::1]:8080", "[::1]"}) {
+    EXPECT_TRUE(local(host, nullptr)) << host;
+    EXPECT_TRUE(local(host, "http://localhost:3000")) << host;
+    EXPECT_FALSE(local(host, "https://evil.example")) << host;
+    EXPECT_FALSE(local(host, "null")) << host;
+  }
+  for (const char* host : {"", "evil.example", "evil.example:8080", "127.0.0.1.evil.example:8080",
+                           "localhost.evil.example", "10.0.0.1", "[::2]", "[::1", "0.0.0.0"}) {
+    EXPECT_FALSE(local(host, nullptr)) << host;
+  }
+  EXPECT_FALSE(is_local({}));
 }
 
 TEST(RequestSignerTest, SignsWithCountersThatAreNeverUsedTwice) {
