@@ -45,7 +45,15 @@ Result<int> gateway(const GatewayFlags& flags) {
                                                               .policy = std::move(policy),
                                                               .tee = std::move(tee),
                                                               .server = server}));
-  OTR_TRY(print(address_of("gateway   ", server, running->port())));
+  OTR_TRY_ASSIGN(const crypto::PrivateKey operator_key, home.key("operator"));
+  OTR_TRY(print(address_of("gateway   ", server, running->port()) + "operator  " +
+                to_hex(operator_key.address()) + "   (for otr worker --operator)\n"));
+  for (const auto& worker : running->workers().workers()) {
+    const Status status = worker->refresh();
+    if (status) continue;
+    OTR_TRY(print("worker    " + worker->url() +
+                  " is not used, and asked again: " + status.error().message + "\n"));
+  }
   wait_for_interrupt();
   running->stop(kDrainMs);
   return kOk;

@@ -300,8 +300,9 @@ class HttpUpstream::Body {
     const std::int64_t now = options_.unix_seconds();
     OTR_TRY(protocol::check_live(session->document.session, now));
     if (operator_address_ && session->document.session.operator_address != *operator_address_) {
-      return fail(ErrorKind::kReject, "it names another operator, whose claims this gateway " +
-                                          std::string("could not countersign."));
+      return fail(ErrorKind::kReject,
+                  "it names the operator " + to_hex(session->document.session.operator_address) +
+                      ", this gateway countersigns for " + to_hex(*operator_address_) + ".");
     }
     const protocol::SessionVerdict verdict =
         protocol::appraise_session(session->document, options_.policy, *options_.anchors, now);
