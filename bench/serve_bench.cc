@@ -1,17 +1,27 @@
-// What attestation costs a busy worker: tokens per second of the bare engine (engine::Scheduler,
-// which always traces) against the same jobs through node::InferenceService, each ending in a
-// signed claim, a countersigned receipt, its encoding, and a client that checks it. At 1, 8 and 32
-// streams, on models of random weights; pairs measured one after the other, every other one
-// backwards, medians of their ratios. Client and worker share this machine's processors, so the
-// client's work counts against the service.
+// What a verified answer costs beside a bare one, and how long after its last token it is verified.
+//
+// Throughput: tokens per second of the bare engine (engine::Scheduler, which always traces) against
+// the same jobs through everything: a client, HTTP, a gateway that verifies and countersigns and
+// keeps receipts on disk, HTTP, a worker with an attested session (SIMULATED: the hardware's part
+// happens before the first answer), a signed claim, and the client's own verification. Pairs one
+// after the other, every other one backwards; medians of their ratios. All of them share this
+// machine's processors, so client and gateway count against the service.
+//
+// Provisional finality: from the moment when the worker's engine has chosen the last token (a
+// listener inside of the same process) until the client holds a verified receipt. Cold: the first
+// answer of a client that has just connected; its session's fetching and appraisal, which come
+// before the answer, stand beside it.
 //
 //   serve_bench [--shapes 15m,135m] [--threads 1] [--tokens 64] [--pairs 5]
 #include <algorithm>
+#include <atomic>
 #include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <deque>
+#include <filesystem>
+#include <map>
 #include <mutex>
 #include <random>
 #include <sstream>
@@ -20,11 +30,17 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/hex.h"
 #include "convert/random_model.h"
 #include "engine/scheduler.h"
 #include "env/clock.h"
 #include "node/inference.h"
-#include "protocol/verify.h"
+#include "node/sessions.h"
+#include "node/simulated_tee.h"
+#include "service/answer.h"
+#include "service/gateway.h"
+#include "service/http_upstream.h"
+#include "service/worker_server.h"
 #include "trace/noise.h"
 
 namespace otr {
@@ -46,13 +62,14 @@ struct Ask {
   std::vector<std::uint32_t> prompt;
 };
 
-// Two answers for each stream, from half as long to full, so that they end one after another.
+// Two answers for each stream and 16 at least, from half as long to full, so that they end one
+// after another.
 std::vector<Ask> make_asks(const model::Artifact& artifact, std::size_t streams,
                            std::uint32_t tokens, std::uint64_t& counter) {
   const machine::Model& model = artifact.view();
   const crypto::PrivateKey client = key_of(7);
   std::mt19937_64 random(counter);
-  std::vector<Ask> asks(2 * streams);
+  std::vector<Ask> asks(std::max<std::size_t>(16, 2 * streams));
   for (std::size_t i = 0; i < asks.size(); ++i) {
     Ask& ask = asks[i];
     for (int j = 0; j < 16; ++j) {
@@ -121,58 +138,157 @@ Measured run_bare(engine::Forward& forward, const std::vector<Ask>& asks, std::s
   return meter.of(tokens);
 }
 
-// Answers that have ended, in the order in which the client takes them.
-class Inbox {
+// Worker, gateway and client, each behind its own socket.
+class Service {
  public:
-  void push(std::size_t i, node::Finished finished) {
-    const std::lock_guard lock(mutex_);
-    ended_.emplace_back(i, std::move(finished));
-    changed_.notify_one();
+  Service(std::shared_ptr<model::Artifact> artifact, const engine::PackedModel& packed,
+          unsigned threads, std::size_t streams)
+      : artifact_(std::move(artifact)) {
+    char name[] = "/tmp/otr-serve-bench-XXXXXX";
+    OTR_CHECK(mkdtemp(name) != nullptr);
+    folder_ = name;
+    const auto home = node::Home::open(folder_ / "operator");
+    OTR_CHECK(home.has_value());
+    const node::Measurement measurement{};  // of nothing: a simulated TEE measures what it is told
+    auto tee = node::SimulatedTee::open({.folder = folder_, .measurement = measurement});
+    OTR_CHECK(tee.has_value());
+    const auto policy = attest::parse_policy(
+        "name = \"bench\"\n[simulated]\nroots = [\"" + to_hex((*tee)->root_hash()) +
+        "\"]\nmeasurement = [\"" + to_hex(measurement) + "\"]\n");
+    OTR_CHECK(policy.has_value());
+    policy_ = *policy;
+    tee_ = *std::move(tee);
+    auto sessions = node::Sessions::start(
+        *tee_, nullptr,
+        {.operator_address = home->key("operator")->address(), .model_root = artifact_->root()});
+    OTR_CHECK(sessions.has_value());
+    sessions_ = *std::move(sessions);
+    auto inference =
+        node::InferenceService::start(*artifact_, packed,
+                                      {.threads = threads,
+                                       .scheduler = options_for(artifact_->view().shape, streams),
+                                       .max_waiting = 1000});
+    OTR_CHECK(inference.has_value());
+    inference_ = *std::move(inference);
+    auto worker = service::WorkerServer::start({}, *sessions_, *inference_);
+    OTR_CHECK(worker.has_value());
+    worker_ = *std::move(worker);
+    service::ServedModel model{.names = {"bench"}, .artifact = artifact_};  // no text is asked for
+    auto gateway = service::Gateway::start(
+        *home, {std::move(model)}, {.worker_urls = {url_of(worker_->port())}, .policy = policy_});
+    OTR_CHECK(gateway.has_value());
+    gateway_ = *std::move(gateway);
+    OTR_CHECK(gateway_->workers().workers().front()->refresh().has_value());
+    connect();
   }
-  std::pair<std::size_t, node::Finished> pop() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return !ended_.empty(); });
-    auto first = std::move(ended_.front());
-    ended_.pop_front();
-    return first;
+  ~Service() {
+    upstream_.reset();
+    client_.reset();
+    gateway_->stop(0);
+    worker_->stop(0);
+    inference_->stop(false);
+    gateway_.reset();
+    worker_.reset();
+    std::filesystem::remove_all(folder_);
+  }
+
+  // As a client that has just come; the milliseconds until it has a session it accepts.
+  double connect() {
+    const std::int64_t begin_ns = env::monotonic_ns();
+    upstream_.reset();
+    auto client = net::Client::create();
+    OTR_CHECK(client.has_value());
+    client_ = *std::move(client);
+    upstream_ = service::HttpUpstream::start(*client_,
+                                             {.url = url_of(gateway_->port()), .policy = policy_});
+    OTR_CHECK(upstream_->refresh().has_value());
+    return static_cast<double>(env::monotonic_ns() - begin_ns) / 1e6;
+  }
+
+  // Milliseconds from last token to verified receipt are added to `finality_ms`.
+  Measured run(const std::vector<Ask>& asks, std::vector<double>& finality_ms) {
+    const auto session = upstream_->session(artifact_->root());
+    OTR_CHECK(session.has_value());
+    const Meter meter;
+    Inbox inbox;
+    std::vector<std::atomic<std::int64_t>> last_token_ns(asks.size());
+    std::vector<std::vector<std::uint32_t>> output(asks.size());
+    std::vector<std::shared_ptr<service::UpstreamCall>> calls;
+    for (std::size_t i = 0; i < asks.size(); ++i) {
+      listen(asks[i], last_token_ns[i]);
+      calls.push_back(upstream_->submit(
+          {.session = (*session)->id, .request = asks[i].request, .prompt_ids = asks[i].prompt},
+          *session,
+          {.on_token =
+               [&ids = output[i]](const protocol::TokenMessage& token) { ids.push_back(token.id); },
+           .on_done =
+               [&inbox, i](auto ended) {
+                 OTR_CHECK(ended.has_value());
+                 inbox.push(i, *std::move(ended));
+               }}));
+    }
+    std::size_t tokens = 0;
+    for (std::size_t left = asks.size(); left > 0; --left) {
+      const auto [i, ended] = inbox.pop();
+      const auto answer =
+          service::verify_answer(asks[i].request, asks[i].prompt, output[i], ended, **session,
+                                 artifact_->view(), artifact_->root(), env::unix_seconds());
+      OTR_CHECK(answer.has_value());
+      finality_ms.push_back(static_cast<double>(env::monotonic_ns() - last_token_ns[i]) / 1e6);
+      tokens += output[i].size();
+    }
+    return meter.of(tokens);
   }
 
  private:
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::pair<std::size_t, node::Finished>> ended_;
-};
+  // Answers that have ended, in the order in which the client takes them.
+  class Inbox {
+   public:
+    void push(std::size_t i, service::EndedAnswer ended) {
+      const std::lock_guard lock(mutex_);
+      ended_.emplace_back(i, std::move(ended));
+      changed_.notify_one();
+    }
+    std::pair<std::size_t, service::EndedAnswer> pop() {
+      std::unique_lock lock(mutex_);
+      changed_.wait(lock, [&] { return !ended_.empty(); });
+      auto first = std::move(ended_.front());
+      ended_.pop_front();
+      return first;
+    }
 
-Measured run_attested(node::InferenceService& service, const model::Artifact& artifact,
-                      const crypto::PrivateKey& operator_key, const std::vector<Ask>& asks) {
-  const Meter meter;
-  Inbox inbox;
-  for (std::size_t i = 0; i < asks.size(); ++i) {
-    const auto id = service.submit({.request = asks[i].request,
-                                    .prompt_ids = asks[i].prompt,
-                                    .on_token = [](const node::TokenInfo&) {},
-                                    .on_done =
-                                        [&inbox, i](Result<node::Finished> finished) {
-                                          OTR_CHECK(finished.has_value());
-                                          inbox.push(i, *std::move(finished));
-                                        }});
+   private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<std::pair<std::size_t, service::EndedAnswer>> ended_;
+  };
+
+  static std::string url_of(std::uint16_t port) {
+    return "http://127.0.0.1:" + std::to_string(port);
+  }
+
+  // The submission that comes over HTTP joins this job of the same request, so both see each token
+  // at the same time.
+  void listen(const Ask& ask, std::atomic<std::int64_t>& last_token_ns) {
+    const auto id = inference_->submit(
+        {.request = ask.request,
+         .prompt_ids = ask.prompt,
+         .on_token = [&](const node::TokenInfo&) { last_token_ns = env::monotonic_ns(); },
+         .on_done = [](Result<node::Finished> finished) { OTR_CHECK(finished.has_value()); }});
     OTR_CHECK(id.has_value());
   }
-  std::size_t tokens = 0;
-  for (std::size_t left = asks.size(); left > 0; --left) {
-    auto [i, finished] = inbox.pop();
-    tokens += finished.output_ids.size();
-    const auto text = protocol::encode_receipt(node::make_receipt(
-        asks[i].request, asks[i].prompt, std::move(finished), artifact.view(), operator_key));
-    OTR_CHECK(text.has_value());
-    const auto opened = protocol::open_receipt(*text, machine::kSpecHash);
-    OTR_CHECK(opened.report.failure() == nullptr);
-    const auto report =
-        protocol::check_with_model(*opened.receipt, artifact.view(), artifact.root());
-    OTR_CHECK(report.failure() == nullptr);
-  }
-  return meter.of(tokens);
-}
+
+  std::shared_ptr<model::Artifact> artifact_;
+  std::filesystem::path folder_;
+  attest::Policy policy_;
+  std::unique_ptr<node::SimulatedTee> tee_;
+  std::unique_ptr<node::Sessions> sessions_;
+  std::unique_ptr<node::InferenceService> inference_;
+  std::unique_ptr<service::WorkerServer> worker_;
+  std::unique_ptr<service::Gateway> gateway_;
+  std::unique_ptr<net::Client> client_;
+  std::unique_ptr<service::HttpUpstream> upstream_;
+};
 
 struct Median {
   double median = 0, low = 0, high = 0;
@@ -183,25 +299,29 @@ Median median_of(std::vector<double> values) {
   return {values[values.size() / 2], values.front(), values.back()};
 }
 
-void measure(const Flags& flags, const model::Artifact& artifact, const engine::PackedModel& packed,
-             const std::string& shape, std::size_t streams) {
+void print_times(const char* what, std::vector<double> ms) {
+  std::ranges::sort(ms);
+  const auto at = [&](std::size_t percent) { return ms[(ms.size() - 1) * percent / 100]; };
+  std::printf("      %s: p50 %.2f ms, p95 %.2f, p99 %.2f, most %.2f (%zu)\n", what, at(50), at(95),
+              at(99), ms.back(), ms.size());
+}
+
+void measure(const Flags& flags, const std::shared_ptr<model::Artifact>& artifact,
+             const engine::PackedModel& packed, const std::string& shape, std::size_t streams) {
   engine::Forward forward(packed, flags.threads);
-  auto service = node::InferenceService::start(
-      artifact, packed, {.key = key_of(8)},
-      {.threads = flags.threads, .scheduler = options_for(artifact.view().shape, streams)});
-  OTR_CHECK(service.has_value());
-  const crypto::PrivateKey operator_key = key_of(9);
+  Service service(artifact, packed, flags.threads, streams);
   std::uint64_t counter = 0;
-  std::vector<double> bare, attested, ratio, cpu;
+  std::vector<double> bare, attested, ratio, cpu, warm_ms, cold_ms, connect_ms;
   for (int pair = -1; pair < flags.pairs; ++pair) {  // the first one warms up
-    const std::vector<Ask> asks = make_asks(artifact, streams, flags.tokens, counter);
+    const std::vector<Ask> asks = make_asks(*artifact, streams, flags.tokens, counter);
     Measured sides[2];
+    std::vector<double> finality_ms;
     for (const int turn : {0, 1}) {
       const int side = pair % 2 == 0 ? turn : 1 - turn;
-      sides[side] = side == 0 ? run_bare(forward, asks, streams)
-                              : run_attested(**service, artifact, operator_key, asks);
+      sides[side] = side == 0 ? run_bare(forward, asks, streams) : service.run(asks, finality_ms);
     }
     if (pair < 0) continue;
+    warm_ms.insert(warm_ms.end(), finality_ms.begin(), finality_ms.end());
     bare.push_back(sides[0].tokens_per_second);
     attested.push_back(sides[1].tokens_per_second);
     ratio.push_back(sides[1].tokens_per_second / sides[0].tokens_per_second);
@@ -213,6 +333,15 @@ void measure(const Flags& flags, const model::Artifact& artifact, const engine::
       "(%.4f to %.4f); of processor time %.4f (%.4f to %.4f)\n",
       shape.c_str(), streams, flags.threads, median_of(bare).median, median_of(attested).median,
       r.median, r.low, r.high, c.median, c.low, c.high);
+  for (int i = 0; i < 20; ++i) {
+    connect_ms.push_back(service.connect());
+    std::vector<Ask> one = make_asks(*artifact, 1, 8, counter);
+    one.resize(1);
+    service.run(one, cold_ms);
+  }
+  print_times("last token to verified receipt, warm", warm_ms);
+  print_times("the same, first answer of a new client, alone", cold_ms);
+  print_times("connecting: session fetched and appraised", connect_ms);
   std::fflush(stdout);
 }
 
@@ -223,10 +352,11 @@ int run(const Flags& flags) {
       std::fprintf(stderr, "%s\n", bytes.error().message.c_str());
       return 2;
     }
-    const auto artifact = model::parse_artifact(*std::move(bytes));
-    OTR_CHECK(artifact.has_value());
+    auto parsed = model::parse_artifact(*std::move(bytes));
+    OTR_CHECK(parsed.has_value());
+    const auto artifact = std::make_shared<model::Artifact>(*std::move(parsed));
     const engine::PackedModel packed(artifact->view(), engine::best_kernel(), 2);
-    for (const std::size_t streams : {1, 8, 32}) measure(flags, *artifact, packed, shape, streams);
+    for (const std::size_t streams : {1, 8, 32}) measure(flags, artifact, packed, shape, streams);
   }
   return 0;
 }
