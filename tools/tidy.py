@@ -69,7 +69,8 @@ DEAD_PYTHON = re.compile(
     r"^\s*#\s*(?:import \w+|from [\w.]+ import .+|def \w+\(.*\):|print\(.*\)"
     r"|[\w.]+ = [\w.]+\(.*\))$")
 SPEC, PROOF, SERVICE = "spec/SPEC.md", "spec/PROOF.md", "spec/SERVICE.md"
-DISPUTE = "spec/DISPUTE.md"
+DISPUTE, SETTLEMENT = "spec/DISPUTE.md", "spec/SETTLEMENT.md"
+TEXTS_OF_CODE = (PROOF, SERVICE, DISPUTE, SETTLEMENT)
 RULE_ID = r"[A-Z]{2,}-\d+"
 RULE_DEFINITION = re.compile(rf"^(?:[-|] )?\*\*({RULE_ID})\*\*")
 RULE_MENTION = re.compile(rf"SPEC ({RULE_ID}(?:(?:, | and | or | to |/){RULE_ID})*)")
@@ -354,7 +355,7 @@ def read_exempt(spec: File) -> Iterator[tuple[int, str]]:
 
 def check_rules(files: list[File]) -> Iterator[Finding]:
     """Every rule stands once, and whoever names a rule names one that stands."""
-    texts = [file for file in files if file.path in {SPEC, PROOF, SERVICE, DISPUTE}]
+    texts = [file for file in files if file.path in {SPEC, PROOF, SERVICE, DISPUTE, SETTLEMENT}]
     if SPEC not in {file.path for file in texts}:
         return
     places = {}
@@ -385,7 +386,8 @@ def vector_rules(file: File) -> set:
 def check_coverage(files: list[File]) -> Iterator[Finding]:
     """A rule of SPEC.md has vectors. One of PROOF.md is about proofs, which no vector could list:
     the prover's go to both verifiers, so both must name it. One of SERVICE.md is about others'
-    formats and about processes, one of DISPUTE.md about games: some file of src/ must name it.
+    formats and about processes, one of DISPUTE.md about games, one of SETTLEMENT.md about
+    a ledger: some file of src/ must name it.
     Else a chapter says why not."""
     by_path = {file.path: file for file in files}
     vectors = [file for file in files
@@ -397,7 +399,7 @@ def check_coverage(files: list[File]) -> Iterator[Finding]:
         body = [file for file in files
                 if file.path.startswith(folder) and file.suffix in suffixes]
         named = {rule for file in body for rule in re.findall(RULE_ID, file.text)}
-        for text in (PROOF, SERVICE, DISPUTE) if folder == "src/" else (PROOF,):
+        for text in TEXTS_OF_CODE if folder == "src/" else (PROOF,):
             if text in by_path and body:
                 yield from uncovered(by_path[text], named, f"no file of {folder} names {{}}")
 

@@ -56,6 +56,7 @@ class Progress {
 using Run = std::function<int()>;
 void add_ask(CLI::App& app, Run& run);
 void add_attest(CLI::App& app, Run& run);
+void add_ledger(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
 void add_prove(CLI::App& app, Run& run);
 void add_up(CLI::App& app, Run& run);

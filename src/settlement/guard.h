@@ -1,5 +1,5 @@
 // Two small files beside the ledger: one that only one process can hold, and one that remembers
-// what was acknowledged.
+// what was acknowledged (SPEC STORE-3).
 #ifndef OTR_SETTLEMENT_GUARD_H_
 #define OTR_SETTLEMENT_GUARD_H_
 

@@ -86,7 +86,7 @@ Result<Replay> Replay::begin(ByteView genesis) {
   return Replay(std::move(state));
 }
 
-Status Replay::add(const Row& row) {
+Status Replay::add(const Row& row) {  // SPEC STORE-2
   if (row.height != state_.height + 1) {
     return differs(state_.height + 1, "it is missing.");
   }
@@ -140,7 +140,7 @@ Result<std::unique_ptr<Store::Impl>> Store::Impl::open(const std::filesystem::pa
   return impl;
 }
 
-// Of every connection that writes.
+// Of every connection that writes (SPEC STORE-1).
 Status Store::Impl::begin() {
   OTR_TRY_ASSIGN(const std::string mode, database.ask("PRAGMA journal_mode=WAL"));
   if (mode != "wal") {
@@ -292,7 +292,7 @@ Result<std::vector<Result<Events>>> Store::append(std::span<const Bytes> transac
   return outcomes;
 }
 
-Status Store::checkpoint(std::uint64_t now) {
+Status Store::checkpoint(std::uint64_t now) {  // SPEC STORE-5
   OTR_TRY_ASSIGN(const Bytes bytes, impl_->make_checkpoint());
   OTR_TRY_ASSIGN(const auto outcomes, impl_->append(std::span(&bytes, 1), now));
   if (!outcomes[0]) return std::unexpected(outcomes[0].error());
