@@ -4,13 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
 #include <fstream>
 #include <limits>
 #include <set>
 #include <stdexcept>
 #include <thread>
 
+#include "client/connection.h"
+#include "client/request.h"
 #include "client/test_service.h"
+#include "node/keys.h"
 
 namespace otr::client {
 namespace {
@@ -83,6 +87,14 @@ TEST_F(ClientTest, AStopStringEndsTheText) {
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(answer->text, whole->text.substr(0, whole->text.find(question.stop[0])));
   EXPECT_EQ(answer->finish_reason, "stop");
+
+  // What might have become a stop string is part of the text once the answer has ended.
+  question.stop = {whole->text.substr(6) + "\n"};
+  text.clear();
+  const auto held = client.ask(question, hear());
+  ASSERT_TRUE(held) << held.error().message;
+  EXPECT_EQ(held->text, whole->text);
+  EXPECT_EQ(text, whole->text.substr(0, 6));
 }
 
 TEST_F(ClientTest, ManyThreadsAskOneClient) {
@@ -199,9 +211,30 @@ TEST_F(ClientTest, ALieIsNoAnswer) {
   EXPECT_TRUE(ask());
 }
 
-TEST_F(ClientTest, SenselessLogprobsNeverReachAnybody) {
-  service.upstream.bend = [](Script& s) { s.tokens[0].logprobs = {{UINT32_MAX, 1}, {99, -1}}; };
-  EXPECT_TRUE(ask());
+// They are nobody's claim, so they are no reason to refuse the answer either.
+TEST(ConnectionTest, SenselessLogprobsReachNobody) {
+  const TestService service;
+  service::FakeUpstream upstream(service.artifact);
+  upstream.bend = [](Script& s) {
+    s.tokens[0].logprobs = {{3, -1}, {4, -2}};
+    s.tokens[1].logprobs = {{3, -1}, {17, -2}};
+    s.tokens[2].logprobs = {{UINT32_MAX, -1}};
+  };
+  const auto signer = *service::RequestSigner::open(*node::Home::open(service.folder / "home"));
+  const auto request = make_request(
+      {.prompt_ids = {1, 2}, .max_tokens = 3, .sampling = {.logit_bias = {{16, -100 * 65536}}}},
+      *service.artifact, *signer);
+  ASSERT_TRUE(request) << request.error().message;
+  std::vector<std::size_t> counts;
+  bool is_verified = false;
+  static_cast<void>(
+      submit(upstream, upstream.session_given,
+             {.session = upstream.session_given->id, .request = *request, .prompt_ids = {1, 2}},
+             *service.artifact,
+             {.on_token = [&](const auto& token) { counts.push_back(token.logprobs.size()); },
+              .on_done = [&](const auto& receipt) { is_verified = receipt.has_value(); }}));
+  EXPECT_EQ(counts, (std::vector<std::size_t>{2, 0, 0}));
+  EXPECT_TRUE(is_verified);
 }
 
 TEST_F(ClientTest, AnErrorOfTheServiceIsTyped) {
@@ -236,6 +269,14 @@ TEST_F(ClientTest, ASessionThatIsGoneIsAskedForAnewOnce) {
   service.answer_requests_with(net::error_response(503, "t", "session_unknown", "unknown"));
   EXPECT_EQ(ask().error().kind, ErrorKind::kNetwork);
   EXPECT_EQ(service.requests(), 5U);
+
+  // What has begun to answer is not asked a second time.
+  service.answer_requests_with(std::nullopt);
+  service.upstream.bend = [](Script& s) {
+    s.end = std::unexpected(service::UpstreamError{503, "t", "session_unknown", "unknown"});
+  };
+  EXPECT_EQ(ask().error().code, "session_unknown");
+  EXPECT_EQ(service.requests(), 6U);
 }
 
 TEST_F(ClientTest, ItEndsWhenToldTo) {
@@ -256,7 +297,10 @@ TEST_F(ClientTest, ItEndsWhenToldTo) {
     service.upstream.call(1)->give(2);
     other.request_stop();
   });
+  const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(client.ask(question, {}, other.get_token()).error().kind, ErrorKind::kCancelled);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(60))
+      << "ended by a time limit of the network";
 }
 
 TEST_F(ClientTest, WhatACallbackThrowsIsTheCallers) {
