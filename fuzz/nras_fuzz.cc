@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Verdict verdict;
   const std::string_view keys = split == text.npos ? std::string_view() : text.substr(split + 1);
   constexpr Time kAt = 1767225600;
-  verify_nras(verdict, *token, keys, kAt);
+  verify_nras(verdict, *token, keys, {}, {}, kAt);
   NrasPolicy policy;
   policy.models.any = true;
   appraise_nras(verdict, *token, policy, {.nonce = otr::Bytes(32, 0xAA), .report_data = {}}, kAt);

@@ -25,5 +25,6 @@ otr_anchor_\name\()_end:
     certificate amd_asvk_turin, "amd-asvk-turin.der"
     certificate nvidia_device, "nvidia-device-identity-ca.der"
     certificate nvidia_rim, "nvidia-rim-root.der"
+    certificate nvidia_nras_004, "nvidia-nras-gpu-intermediate-004.der"
     certificate nitro_root, "aws-nitro-root-g1.der"
     .section .note.GNU-stack,"",%progbits

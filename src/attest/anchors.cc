@@ -19,6 +19,7 @@ OTR_ANCHOR(amd_ask_turin);
 OTR_ANCHOR(amd_asvk_turin);
 OTR_ANCHOR(nvidia_device);
 OTR_ANCHOR(nvidia_rim);
+OTR_ANCHOR(nvidia_nras_004);
 OTR_ANCHOR(nitro_root);
 #undef OTR_ANCHOR
 
@@ -43,6 +44,7 @@ Anchors read_all() {
                                 OTR_READ(amd_ask_turin), OTR_READ(amd_asvk_turin)},
           .nvidia_device = {OTR_READ(nvidia_device)},
           .nvidia_rim = {OTR_READ(nvidia_rim)},
+          .nvidia_nras = {OTR_READ(nvidia_nras_004)},
           .nitro = {OTR_READ(nitro_root)}};
 }
 #undef OTR_READ

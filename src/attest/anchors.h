@@ -21,6 +21,9 @@ struct Anchors {
   // none.
   std::vector<Certificate> amd_intermediates;
   std::vector<Certificate> nvidia_device, nvidia_rim;
+  // Of the attestation service: the authority that issues its daily keys. Its own issuer is not in
+  // any key set, so this one is where a chain of trust can end (anchors/README.md).
+  std::vector<Certificate> nvidia_nras;
   std::vector<Certificate> nitro;
 };
 

@@ -27,6 +27,10 @@ TEST(Anchors, AreTheCertificatesThatTheVendorsPublish) {
   ASSERT_EQ(anchors.nvidia_rim.size(), 1);
   EXPECT_EQ(print_of(anchors.nvidia_rim[0]),
             "0x12977b5115acb0381179279fffeb5a8c4d264971ebb32298023a465fa41df5d1");
+  ASSERT_EQ(anchors.nvidia_nras.size(), 1);
+  EXPECT_EQ(print_of(anchors.nvidia_nras[0]),
+            "0x2df8907cf4d6c277b855d407ec178a649930a8e73f7294e8fce66e6ee27c5175");
+  EXPECT_TRUE(anchors.nvidia_nras[0].is_ca());
   ASSERT_EQ(anchors.nitro.size(), 1);
   EXPECT_EQ(print_of(anchors.nitro[0]),
             "0x641a0321a3e244efe456463195d606317ed7cdcc3c1756e09893f3c68f79bb5b");

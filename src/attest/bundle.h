@@ -27,6 +27,8 @@ namespace otr::attest {
 
 inline constexpr std::size_t kMaxItemBytes = std::size_t{4} << 20;
 inline constexpr std::size_t kMaxItems = 256;
+// Of one kind of evidence, and of loose certificates: joins compare each with each.
+inline constexpr std::size_t kMaxPieces = 1024;
 
 struct Item {
   std::string name;  // for errors and reports: a file's name

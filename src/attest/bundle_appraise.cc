@@ -31,6 +31,7 @@ class Judge {
   void judge_nras(const Item& item);
   void judge_whole();
   void check_required(Checks& checks) const;
+  void check_loose_rims(Checks& checks) const;
   void name_unused(Checks& checks) const;
   // What CPU evidence is held against: where a document explains the report data, the nonce is in
   // its hash, and check_binding looks at it there.
@@ -50,6 +51,7 @@ class Judge {
   std::vector<Quote> quotes_;
   std::vector<CpuPiece> cpus_;
   std::vector<GpuPiece> gpus_;
+  std::vector<TokenPiece> tokens_;
 };
 
 constexpr std::string_view kFormat = "format";
@@ -187,7 +189,9 @@ void Judge::judge_nras(const Item& item) {
   Verdict& verdict = begin(Kind::kNrasToken, item.name);
   const auto token = parse_nras(as_text(item.bytes));
   if (check_parsed(verdict, token)) {
-    verify_nras(verdict, *token, bundle_.jwks, at_);
+    const std::vector<Hash> none;
+    verify_nras(verdict, *token, bundle_.jwks, anchors_.nvidia_nras,
+                policy_.nras ? policy_.nras->roots : none, at_);
     if (!policy_.nras) {
       Checks(verdict, Stage::kAppraise)
           .fail(Code::kPolicyRefused, "policy speaks of this kind of evidence",
@@ -195,6 +199,7 @@ void Judge::judge_nras(const Item& item) {
     } else if (verdict.failure() == nullptr) {
       appraise_nras(verdict, *token, *policy_.nras, expected_, at_);
     }
+    tokens_.push_back({item.name, token->nonce(), token->ueids()});
   }
   close(verdict);
 }
@@ -230,6 +235,15 @@ void Judge::name_unused(Checks& checks) const {
   }
 }
 
+// Reference values without a report are about nothing, but whether they are genuine can be said.
+void Judge::check_loose_rims(Checks& checks) const {
+  if (!bundle_.gpus.empty()) return;
+  for (const Rim& rim : bundle_.rims) {
+    verify_rim(checks, "RIM of version " + rim.version + " of " + rim.product, rim,
+               anchors_.nvidia_rim, at_, cache_);
+  }
+}
+
 void Judge::check_required(Checks& checks) const {
   static const std::map<std::string_view, Kind> kTables = {{"tdx", Kind::kTdx},
                                                            {"sgx", Kind::kSgx},
@@ -252,6 +266,7 @@ void Judge::check_required(Checks& checks) const {
 void Judge::judge_whole() {
   Verdict whole;
   Checks checks(whole, Stage::kAppraise);
+  check_loose_rims(checks);
   if (appraisal_.verdicts.empty()) {
     checks.fail(Code::kCollateralMissing, "there is evidence",
                 "only certificates, lists or reference values were given: no quote, report or "
@@ -269,11 +284,13 @@ void Judge::judge_whole() {
   if (!switches.empty() && std::ranges::any_of(gpus_, protected_pcie)) {
     check_topology(checks, gpus, switches);
   }
-  check_binding(checks, bundle_.binding, cpus_, gpus_, expected_);
+  const Pieces pieces{.cpus = cpus_, .gpus = gpus_, .tokens = tokens_};
+  check_binding(checks, bundle_.binding, pieces, expected_);
   check_event_logs(checks, bundle_.event_logs, cpus_, appraisal_.facts);
   if (bundle_.binding) appraisal_.facts["binding"] = bundle_.binding->report_data;
   name_unused(checks);
-  appraisal_.not_proven = left_open(appraisal_.verdicts, gpus_, !cpus_.empty(), policy_, expected_);
+  appraisal_.not_proven =
+      left_open(appraisal_.verdicts, bundle_.binding, pieces, policy_, expected_);
   appraisal_.composite = std::move(whole.checks);
 }
 
@@ -307,8 +324,7 @@ const Check* Appraisal::failure() const {
   for (const Verdict& verdict : verdicts) {
     if (const Check* check = verdict.failure()) return check;
   }
-  const auto found = std::ranges::find(composite, Outcome::kFail, &Check::outcome);
-  return found == composite.end() ? nullptr : &*found;
+  return first_failure(composite);
 }
 
 Appraisal appraise(const Bundle& bundle, const Policy& policy, const Expected& expected,

@@ -120,8 +120,9 @@ Result<bool> Sorter::add_parts(const std::string& name, const Written& value, un
   bool taken = false;
   std::size_t i = 0;
   for (const auto& [key, part] : value.parts()) {
-    const std::string inner = key.empty() ? name + "[" + std::to_string(i) + "]"
-                                          : name + (depth == 0 ? ": " : ".") + key.substr(0, 60);
+    const std::string inner = key.empty()
+                                  ? name + "[" + std::to_string(i) + "]"
+                                  : name + (depth == 0 ? ": " : ".") + one_line(key.substr(0, 60));
     ++i;
     Result<bool> one = false;
     if (part.value->is_structured()) {
@@ -158,8 +159,9 @@ Result<bool> Sorter::add_string(const std::string& name, std::string_view key,
 Result<bool> Sorter::add_gpu(const std::string& name, const Json& object) {
   GpuItem gpu{.name = name};
   gpu.report = *decode_text(*text_of(object, "evidence"));
-  if (const std::string* nonce = text_of(object, "nonce")) {
-    gpu.stated_nonce = decode_text(*nonce);
+  if (object.contains("nonce")) {
+    const std::string* nonce = text_of(object, "nonce");
+    gpu.stated_nonce = nonce == nullptr ? std::optional<Bytes>() : decode_text(*nonce);
     if (!gpu.stated_nonce) return std::unexpected(at(name + ".nonce", "is no hexadecimal text"));
   }
   if (const std::string* text = text_of(object, {"certificate", "cert_chain", "certificates"})) {

@@ -60,6 +60,12 @@ std::vector<Certificate> signing_chain(const std::vector<std::vector<Certificate
   return chains.front();
 }
 
+std::unexpected<Error> too_many(std::string_view what) {
+  return fail(ErrorKind::kBadInput,
+              "there are more than " + std::to_string(kMaxPieces) + " " + std::string(what),
+              "MALFORMED");
+}
+
 }  // namespace
 
 Status Sorter::join_gpus() {
@@ -73,6 +79,12 @@ Status Sorter::join_gpus() {
   std::vector<GpuItem*> without;
   for (GpuItem& gpu : bundle_.gpus) {
     if (gpu.chain.empty()) without.push_back(&gpu);
+  }
+  if (without.size() * chains.size() > kMaxPieces) {  // each is a signature to be tried
+    return fail(ErrorKind::kBadInput,
+                "there are too many GPU reports apart from their chains; give each report with its "
+                "own chain",
+                "MALFORMED");
   }
   if (without.size() > 1 || chains.size() > 1) {
     std::erase_if(without, [&](GpuItem* gpu) {
@@ -153,11 +165,18 @@ Status Sorter::join_lists() {
 Result<Bundle> Sorter::finish() {
   for (const CertificateGroup& group : groups_) {
     for (const Certificate& one : group.certificates) {
-      if (std::ranges::find(bundle_.certificates, one) == bundle_.certificates.end()) {
-        bundle_.certificates.push_back(one);
-      }
+      if (std::ranges::find(bundle_.certificates, one) != bundle_.certificates.end()) continue;
+      if (bundle_.certificates.size() == kMaxPieces) return too_many("certificates");
+      bundle_.certificates.push_back(one);
     }
   }
+  for (const auto* list : {&bundle_.quotes, &bundle_.snp_reports, &bundle_.nitro_documents,
+                           &bundle_.simulated_reports, &bundle_.nras_tokens, &bundle_.event_logs}) {
+    if (list->size() > kMaxPieces) return too_many("pieces of evidence");
+  }
+  if (bundle_.gpus.size() > kMaxPieces) return too_many("GPU reports");
+  if (bundle_.rims.size() > kMaxPieces) return too_many("reference values");
+  if (bundle_.ocsp.size() > kMaxPieces) return too_many("OCSP answers");
   OTR_TRY(join_gpus());
   OTR_TRY(join_lists());
   join_intel();
@@ -169,8 +188,16 @@ Result<Bundle> sort_items(std::span<const Item> items) {
     return fail(ErrorKind::kBadInput, "there are more than 256 files", "MALFORMED");
   }
   Sorter sorter;
-  for (const Item& item : items) OTR_TRY(sorter.add(item));
-  return sorter.finish();
+  const auto readable = [](Error error) {
+    error.message = one_line(error.message);  // it may quote what was read
+    return std::unexpected(std::move(error));
+  };
+  for (const Item& item : items) {
+    if (Status status = sorter.add(item); !status) return readable(std::move(status).error());
+  }
+  auto bundle = sorter.finish();
+  if (!bundle) return readable(std::move(bundle).error());
+  return bundle;
 }
 
 }  // namespace otr::attest

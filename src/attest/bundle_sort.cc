@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "attest/bundle_kind.h"
+#include "attest/encoding.h"
 #include "attest/ocsp.h"
 #include "attest/rim.h"
 
@@ -53,20 +54,21 @@ std::vector<Certificate> chain_from(const Certificate& leaf, std::span<const Cer
 }
 
 Status Sorter::add(const Item& item) {
+  const std::string name = one_line(item.name);
   if (item.bytes.size() > kMaxItemBytes) {
-    return fail(ErrorKind::kBadInput, item.name + " is larger than 4 MiB", "MALFORMED");
+    return fail(ErrorKind::kBadInput, name + " is larger than 4 MiB", "MALFORMED");
   }
-  OTR_TRY_ASSIGN(const bool taken, add_bytes(item.name, item.bytes, 0));
+  OTR_TRY_ASSIGN(const bool taken, add_bytes(name, item.bytes, 0));
   if (taken) return {};
   if (saw_claims_) {
     return fail(ErrorKind::kBadInput,
-                item.name +
+                name +
                     " holds the claims of a verification service without its signature; anybody "
                     "can write them. Give the signed answer (the detached EAT)",
                 "UNSUPPORTED");
   }
   return fail(ErrorKind::kBadInput,
-              item.name +
+              name +
                   " is no evidence or collateral that otr knows: no quote, no report, no COSE "
                   "document, no certificate or revocation list (DER, PEM), no Intel, RIM, OCSP or "
                   "NRAS document, neither as bytes nor as hexadecimal or base64 text",
@@ -77,6 +79,7 @@ Result<bool> Sorter::add_bytes(const std::string& name, ByteView bytes, unsigned
   if (depth > kMaxEncodings) return false;
   const auto keep = [&](std::vector<Item>& to) {
     const auto same = [&](const Item& one) { return std::ranges::equal(one.bytes, bytes); };
+    if (to.size() > kMaxPieces) return true;  // too many already, which finish() says
     if (std::ranges::none_of(to, same)) to.push_back({name, Bytes(bytes.begin(), bytes.end())});
     return true;
   };

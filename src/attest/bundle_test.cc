@@ -193,6 +193,9 @@ TEST(Bundle, TakesGpuEvidenceWithItsChain) {
   const auto stated = sort_texts({gpu_json(report, maker.chain(), R"(,"nonce":"a5a5")")});
   EXPECT_EQ(stated->gpus[0].stated_nonce, (Bytes{0xA5, 0xA5}));
   EXPECT_EQ(error_of({gpu_json(report, maker.chain(), R"(,"nonce":"?")")}).code, "MALFORMED");
+  for (const std::string nonce : {"5", "null", "[]", "\"\""}) {
+    EXPECT_EQ(error_of({gpu_json(report, maker.chain(), ",\"nonce\":" + nonce)}).code, "MALFORMED");
+  }
   EXPECT_EQ(error_of({R"({"certificate":"?","evidence":")" + to_base64(report) + "\"}"}).code,
             "MALFORMED");
   const std::string pem = test::to_pem(maker.chain());
@@ -305,6 +308,46 @@ TEST(Bundle, RefusesWhatItDoesNotKnowAndWhatIsTooMuch) {
   std::string text = "hello";
   for (int i = 0; i < 12; ++i) text = to_plain_hex(as_bytes(text));
   EXPECT_EQ(error_of({text}).code, "UNSUPPORTED");
+}
+
+// The work is in proportion to the size: a quadratic reader does not end in this test's time.
+TEST(Bundle, ReadsManyObjectsInLinearTime) {
+  const auto list = [](std::size_t count) {
+    std::string text = "[{}";
+    for (std::size_t i = 1; i < count; ++i) text += ",{}";
+    return text + "]";
+  };
+  const auto many = parse_document(list(kMaxDocumentValues - 1), "list");
+  ASSERT_TRUE(many) << many.error().message;
+  EXPECT_EQ(many->size(), kMaxDocumentValues - 1);
+  EXPECT_THAT(parse_document(list(kMaxDocumentValues), "list").error().message,
+              HasSubstr("131072 values"));
+  EXPECT_THAT(error_of({list(std::size_t{1} << 20)}).message, HasSubstr("131072 values"));
+  EXPECT_THAT(parse_document(std::string_view("{}\0", 3), "text").error().message,
+              HasSubstr("byte 3"));
+}
+
+TEST(Bundle, HoldsABoundedNumberOfPieces) {
+  Bytes report = test::make_snp({}).report;
+  report.resize(64);  // recognised, and short
+  Json reports = Json::array();
+  for (std::size_t i = 0; i <= kMaxPieces; ++i) {
+    store_le(report.data() + 0x38, static_cast<std::uint32_t>(i));
+    reports.push_back(to_plain_hex(report));
+  }
+  EXPECT_THAT(error_of({reports.dump()}).message, HasSubstr("more than 1024 pieces"));
+  reports.erase(0);
+  EXPECT_EQ(sort_texts({reports.dump()})->snp_reports.size(), kMaxPieces);
+  // Reports that would have to be tried with each of many chains.
+  const GpuMaker& maker = gpu_maker();
+  Json gpus = Json::array();
+  for (std::size_t i = 0; i < 33; ++i) {
+    Bytes gpu = maker.report({});
+    gpu.back() ^= static_cast<std::uint8_t>(i + 1);
+    gpus.push_back(to_base64(gpu));
+    gpus.push_back(test::to_pem(maker.chain()));
+  }
+  EXPECT_THAT(error_of({gpus.dump()}).message, HasSubstr("too many GPU reports"));
 }
 
 TEST(Bundle, SlicesAreTheTextOfEveryValue) {

@@ -35,6 +35,8 @@ class PublicKey {
   [[nodiscard]] bool verify_ecdsa(Digest digest, ByteView message, ByteView r_s) const;
   // RSA-PSS with MGF1 of the same digest and a salt as long as the digest.
   [[nodiscard]] bool verify_rsa_pss(Digest digest, ByteView message, ByteView signature) const;
+  // RSASSA-PKCS1-v1_5.
+  [[nodiscard]] bool verify_rsa_pkcs1(Digest digest, ByteView message, ByteView signature) const;
   [[nodiscard]] bool is_ec(unsigned bits) const;
   [[nodiscard]] Bytes der() const;  // SubjectPublicKeyInfo
   [[nodiscard]] bool operator==(const PublicKey& other) const;

@@ -204,6 +204,18 @@ bool PublicKey::verify_rsa_pss(Digest digest, ByteView message, ByteView signatu
                           message.size()) == 1;
 }
 
+bool PublicKey::verify_rsa_pkcs1(Digest digest, ByteView message, ByteView signature) const {
+  if (!key_ || !key_->is_rsa) return false;
+  const Owned<EVP_MD_CTX> context(EVP_MD_CTX_new());
+  EVP_PKEY_CTX* parameters = nullptr;  // owned by `context`
+  return context &&
+         EVP_DigestVerifyInit(context.get(), &parameters, md_of(digest), nullptr,
+                              key_->key.get()) == 1 &&
+         EVP_PKEY_CTX_set_rsa_padding(parameters, RSA_PKCS1_PADDING) == 1 &&
+         EVP_DigestVerify(context.get(), signature.data(), signature.size(), message.data(),
+                          message.size()) == 1;
+}
+
 bool PublicKey::is_ec(unsigned bits) const { return key_ && key_->ec_bits == bits; }
 Bytes PublicKey::der() const { return key_ ? key_->spki : Bytes(); }
 bool PublicKey::operator==(const PublicKey& other) const { return der() == other.der(); }

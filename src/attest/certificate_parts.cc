@@ -140,6 +140,13 @@ bool is_signed_by(const SignedParts& parts, const PublicKey& key) {
     return digest && key.verify_rsa_pss(*digest, parts.to_be_signed, parts.signature);
   }
   std::optional<Digest> digest;
+  if (algorithm->name == "1.2.840.113549.1.1.11") digest = Digest::kSha256;
+  if (algorithm->name == "1.2.840.113549.1.1.12") digest = Digest::kSha384;
+  if (algorithm->name == "1.2.840.113549.1.1.13") digest = Digest::kSha512;
+  if (digest) {
+    return std::ranges::equal(algorithm->parameters, Bytes{0x05, 0x00}) &&  // NULL, RFC 4055
+           key.verify_rsa_pkcs1(*digest, parts.to_be_signed, parts.signature);
+  }
   if (algorithm->name == "1.2.840.10045.4.3.2") digest = Digest::kSha256;
   if (algorithm->name == "1.2.840.10045.4.3.3") digest = Digest::kSha384;
   if (algorithm->name == "1.2.840.10045.4.3.4") digest = Digest::kSha512;

@@ -27,7 +27,7 @@ struct SignedParts {
 Result<SignedParts> split_signed(ByteView der);
 
 // Whether `key` made the signature. ECDSA with SHA-2, RSA-PSS with SHA-2 whose mask and salt are of
-// the same digest; nothing else.
+// the same digest, RSA PKCS #1 v1.5 with SHA-2 (NVIDIA's attestation service); nothing else.
 bool is_signed_by(const SignedParts& parts, const PublicKey& key);
 
 // UTCTime and GeneralizedTime of RFC 5280: with seconds, "Z".

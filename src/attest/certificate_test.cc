@@ -154,10 +154,13 @@ TEST_P(ChainTest, RevocationListsSayWhatIsRevoked) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Roots, ChainTest,
-                         testing::Values(KeyKind::kP256, KeyKind::kP384, KeyKind::kRsa2048));
+                         testing::Values(KeyKind::kP256, KeyKind::kP384, KeyKind::kRsa2048,
+                                         KeyKind::kRsaPkcs1));
 
-TEST(Certificate, SurvivesNoChangeOfABit) {
-  const Authority root = Authority::root("Root", KeyKind::kP256);
+class BitTest : public testing::TestWithParam<KeyKind> {};
+
+TEST_P(BitTest, NoneOfACertificateMayChange) {
+  const Authority root = Authority::root("Root", GetParam());
   const Authority leaf = root.issue({.subject = "Leaf"}, KeyKind::kP256);
   const ByteView der = leaf.certificate.der();
   ASSERT_TRUE(leaf.certificate.is_issued_by(root.certificate));
@@ -174,6 +177,8 @@ TEST(Certificate, SurvivesNoChangeOfABit) {
   longer.push_back(0);
   EXPECT_FALSE(Certificate::from_der(longer));
 }
+
+INSTANTIATE_TEST_SUITE_P(Roots, BitTest, testing::Values(KeyKind::kP256, KeyKind::kRsaPkcs1));
 
 TEST(RevocationList, SurvivesNoChangeOfABit) {
   const Authority root = Authority::root("Root", KeyKind::kP256);

@@ -41,9 +41,37 @@ bool check_evidence_hash(Checks& checks, const std::string& name, const std::opt
       "stated " + short_hex(*hash) + ", of the bytes that came " + short_hex(of_text));
 }
 
+// What GPUs signed in a text that a document's hash covers.
+std::vector<Bytes> signed_in(const std::string& text) {
+  std::vector<Bytes> parts;
+  const Item item{.name = "evidence", .bytes = Bytes(text.begin(), text.end())};
+  const auto bundle = sort_items(std::span(&item, 1));
+  for (std::size_t i = 0; bundle && i < bundle->gpus.size(); ++i) {
+    if (auto report = parse_gpu_report(bundle->gpus[i].report)) {
+      parts.push_back(std::move(report->signed_part));
+    }
+  }
+  return parts;
+}
+
+// A nonce alone ties no GPU to a document: whoever asks two machines with it has both answers.
+void check_covered(Checks& checks, const Binding& binding, std::span<const GpuPiece> gpus,
+                   ByteView nonce) {
+  std::vector<Bytes> covered = signed_in(binding.gpu_evidence_text);
+  for (Bytes& part : signed_in(binding.switch_evidence_text)) covered.push_back(std::move(part));
+  for (const GpuPiece& piece : gpus) {
+    const bool is_covered = std::ranges::find(covered, piece.report.signed_part) != covered.end();
+    checks.require(is_covered, Code::kBindingMismatch, "GPU report is in the hashed evidence",
+                   piece.name + (is_covered ? "" : ": no hash of the document covers it"));
+    checks.require(std::ranges::equal(piece.report.nonce, nonce), Code::kNonceMismatch,
+                   "GPU was asked with the document's nonce",
+                   piece.name + ": " + short_hex(piece.report.nonce));
+  }
+}
+
 // REPORTDATA = SHA-256(tls_key_fp ‖ hpke_key ‖ nonce ‖ gpu hash [‖ switch hash]) and 32 zeros.
-void check_tinfoil(Checks& checks, const Binding& binding, std::span<const CpuPiece> cpus,
-                   std::span<const GpuPiece> gpus, const Expected& expected) {
+void check_tinfoil(Checks& checks, const Binding& binding, const Pieces& pieces,
+                   const Expected& expected) {
   const auto tls = stated(binding.report_data, "tls_key_fp"),
              hpke = stated(binding.report_data, "hpke_key"),
              nonce = stated(binding.report_data, "nonce"),
@@ -64,17 +92,14 @@ void check_tinfoil(Checks& checks, const Binding& binding, std::span<const CpuPi
   }
   Bytes wanted(64);
   std::ranges::copy(crypto::sha256(joined), wanted.begin());
-  const bool bound =
-      std::ranges::any_of(cpus, [&](const CpuPiece& cpu) { return cpu.report_data == wanted; });
+  const bool bound = !pieces.cpus.empty() && std::ranges::all_of(pieces.cpus, [&](const auto& cpu) {
+    return cpu.report_data == wanted;
+  });
   checks.require(bound, Code::kBindingMismatch, kTied,
                  bound ? "report data is the hash of TLS key, HPKE key, nonce and GPU evidence"
-                       : "no report data is " + short_hex(wanted) +
+                       : "report data is not " + short_hex(wanted) +
                              ", the hash of the stated keys, nonce and evidence");
-  for (const GpuPiece& piece : gpus) {
-    checks.require(std::ranges::equal(piece.report.nonce, *nonce), Code::kNonceMismatch,
-                   "GPU was asked with the document's nonce",
-                   piece.name + ": " + short_hex(piece.report.nonce));
-  }
+  check_covered(checks, binding, pieces.gpus, *nonce);
   if (expected.nonce) {
     checks.require(*expected.nonce == *nonce, Code::kNonceMismatch, "nonce is the expected one",
                    "stated " + short_hex(*nonce) + ", expected " + short_hex(*expected.nonce));
@@ -82,28 +107,104 @@ void check_tinfoil(Checks& checks, const Binding& binding, std::span<const CpuPi
 }
 
 bool holds(ByteView report_data, ByteView nonce) {
-  if (report_data.size() != 64) return false;
+  if (report_data.size() != 64 || nonce.size() != 32) return false;
   return std::ranges::equal(report_data.first(32), nonce) ||
          std::ranges::equal(report_data.last(32), nonce);
 }
 
+// That the report data of some CPU holds the nonce of what is named.
+void check_held(Checks& checks, std::span<const CpuPiece> cpus, const std::string& name,
+                ByteView nonce) {
+  const auto cpu = std::ranges::find_if(
+      cpus, [&](const CpuPiece& one) { return holds(one.report_data, nonce); });
+  checks.require(cpu != cpus.end(), Code::kBindingMismatch, kTied,
+                 cpu != cpus.end()
+                     ? "the nonce of " + name + " is in the report data of " + cpu->name
+                     : "nothing in the CPU's evidence speaks of " + name +
+                           ": report data holds neither its nonce nor a hash that a document "
+                           "explains; verify them apart if they are meant to be apart");
+}
+
+// Appraisal held report data and nonces against what the relying party derived.
+bool is_derived(const Pieces& pieces, const Expected& expected) {
+  const bool nonces = expected.gpu_nonces.empty()
+                          ? expected.nonce.has_value()
+                          : expected.gpu_nonces.size() == pieces.gpus.size();
+  return expected.report_data && nonces;
+}
+
 // No document: the plain ties.
-void check_plain(Checks& checks, std::span<const CpuPiece> cpus, std::span<const GpuPiece> gpus,
-                 const Expected& expected) {
-  if (expected.report_data && expected.gpu_nonces.size() == gpus.size()) {
+void check_plain(Checks& checks, const Pieces& pieces, const Expected& expected) {
+  if (is_derived(pieces, expected)) {
     checks.pass(kTied, "report data and nonces are those that the relying party derived");
     return;
   }
-  for (const GpuPiece& gpu : gpus) {
-    const auto cpu = std::ranges::find_if(
-        cpus, [&](const CpuPiece& one) { return holds(one.report_data, gpu.report.nonce); });
-    checks.require(cpu != cpus.end(), Code::kBindingMismatch, kTied,
-                   cpu != cpus.end()
-                       ? "the nonce of " + gpu.name + " is in the report data of " + cpu->name
-                       : "nothing in the CPU's evidence speaks of " + gpu.name +
-                             ": report data holds neither its nonce nor a hash that a document "
-                             "explains; verify them apart if they are meant to be apart");
+  for (const GpuPiece& gpu : pieces.gpus) {
+    check_held(checks, pieces.cpus, gpu.name, gpu.report.nonce);
   }
+}
+
+void check_cpus(Checks& checks, std::span<const CpuPiece> cpus, const Expected& expected) {
+  if (cpus.size() < 2) return;
+  const bool tied = expected.report_data || expected.nonce;
+  checks.require(tied, Code::kBindingMismatch, "evidence of several CPUs belongs together",
+                 tied ? "each was held against what the relying party expects"
+                      : cpus[0].name + " and " + cpus[1].name +
+                            ": nothing ties them; verify them apart, or expect a nonce or report "
+                            "data of all of them");
+}
+
+// A token speaks of its devices to whoever asked: of the GPUs that are here, or for the CPU.
+void check_tokens(Checks& checks, bool has_document, const Pieces& pieces,
+                  const Expected& expected) {
+  constexpr std::string_view kName = "token speaks of the GPUs that are here";
+  for (const TokenPiece& token : pieces.tokens) {
+    for (const std::string& ueid : token.ueids) {
+      if (pieces.gpus.empty()) break;
+      const bool found = std::ranges::any_of(pieces.gpus, [&](const GpuPiece& gpu) {
+        return gpu.found && gpu.found->ueid_decimal == ueid &&
+               std::ranges::equal(gpu.report.nonce, token.nonce);
+      });
+      checks.require(
+          found, Code::kBindingMismatch, kName,
+          token.name + ": device " + ueid +
+              (found ? "" : " with nonce " + short_hex(token.nonce) + " is none of them"));
+    }
+    if (!pieces.gpus.empty() || pieces.cpus.empty()) continue;
+    if (has_document) {
+      checks.fail(Code::kBindingMismatch, kName,
+                  token.name +
+                      ": the document binds no GPU evidence, so nothing says that its "
+                      "machine has these devices");
+    } else if (!(expected.report_data && expected.nonce)) {
+      check_held(checks, pieces.cpus, token.name, token.nonce);
+    }
+  }
+}
+
+// Without a CPU, only the question can be common to several pieces.
+void check_one_nonce(Checks& checks, const Pieces& pieces, const Expected& expected) {
+  if (pieces.gpus.size() + pieces.tokens.size() < 2) return;
+  std::vector<Bytes> nonces;
+  for (const GpuPiece& gpu : pieces.gpus) {
+    nonces.emplace_back(gpu.report.nonce.begin(), gpu.report.nonce.end());
+  }
+  for (const TokenPiece& token : pieces.tokens) nonces.push_back(token.nonce);
+  const bool derived = !expected.gpu_nonces.empty();
+  const bool one =
+      std::ranges::all_of(nonces, [&](const Bytes& nonce) { return nonce == nonces.front(); });
+  checks.require(one || derived, Code::kBindingMismatch, "all pieces answer one question",
+                 derived ? "the relying party derived a nonce for each"
+                 : one   ? "nonce " + short_hex(nonces.front())
+                       : "their nonces differ and there is no CPU to tie them; verify them apart");
+}
+
+// What is expected must be held against something.
+void check_expected(Checks& checks, const Pieces& pieces, const Expected& expected) {
+  if (!expected.report_data || !pieces.cpus.empty()) return;
+  checks.fail(Code::kBindingMismatch, "report data is what was expected",
+              "there is no evidence of a CPU that could be read, and nothing else holds report "
+              "data");
 }
 
 void check_count(Checks& checks, std::string_view what, std::size_t found,
@@ -166,29 +267,69 @@ void check_devices(Checks& checks, std::span<const GpuPiece> gpus, const Policy&
   }
 }
 
-void check_binding(Checks& checks, const std::optional<Binding>& binding,
-                   std::span<const CpuPiece> cpus, std::span<const GpuPiece> gpus,
+void check_binding(Checks& checks, const std::optional<Binding>& binding, const Pieces& pieces,
                    const Expected& expected) {
-  for (const GpuPiece& gpu : gpus) {
+  for (const GpuPiece& gpu : pieces.gpus) {
     if (!gpu.stated_nonce || std::ranges::equal(gpu.report.nonce, *gpu.stated_nonce)) continue;
     checks.fail(Code::kNonceMismatch, "report has the nonce that is stated beside it",
                 gpu.name + ": signed " + short_hex(gpu.report.nonce) + ", stated " +
                     short_hex(*gpu.stated_nonce));
   }
   if (!expected.gpu_nonces.empty()) {
-    checks.require(gpus.size() == expected.gpu_nonces.size(), Code::kDeviceRefused,
+    checks.require(pieces.gpus.size() == expected.gpu_nonces.size(), Code::kDeviceRefused,
                    "as many GPUs as were asked",
-                   std::to_string(gpus.size()) + " reports, " +
+                   std::to_string(pieces.gpus.size()) + " reports, " +
                        std::to_string(expected.gpu_nonces.size()) + " nonces");
   }
-  if (binding) return check_tinfoil(checks, *binding, cpus, gpus, expected);
-  if (!cpus.empty() && !gpus.empty()) check_plain(checks, cpus, gpus, expected);
+  check_expected(checks, pieces, expected);
+  if (binding) {
+    check_tinfoil(checks, *binding, pieces, expected);
+  } else if (pieces.cpus.empty()) {
+    check_one_nonce(checks, pieces, expected);
+  } else {
+    check_cpus(checks, pieces.cpus, expected);
+    if (!pieces.gpus.empty()) check_plain(checks, pieces, expected);
+  }
+  check_tokens(checks, binding.has_value(), pieces, expected);
 }
 
+namespace {
+
+// Which certificates of the devices and of their reference values nobody was asked about.
+std::string unasked(std::span<const GpuPiece> gpus) {
+  std::size_t answered = 0;
+  std::vector<std::string> missing;
+  for (const GpuPiece& gpu : gpus) {
+    if (!gpu.found) continue;
+    answered += gpu.found->ocsp_answered;
+    for (const std::string& name : gpu.found->ocsp_missing) {
+      if (std::ranges::find(missing, name) == missing.end()) missing.push_back(name);
+    }
+  }
+  if (missing.empty()) return {};
+  if (answered == 0) {
+    return "that the GPU's certificates are not revoked: no OCSP answers were given";
+  }
+  std::string names;
+  for (const std::string& name : missing) names += (names.empty() ? "" : ", ") + name;
+  return "that these are not revoked: " + names + "; there is no OCSP answer about them (" +
+         std::to_string(answered) + " about others were checked)";
+}
+
+// Whether appraisal held the evidence against something that the relying party chose.
+bool is_asked_for(const Pieces& pieces, const Expected& expected) {
+  return expected.nonce || (expected.report_data && !pieces.cpus.empty()) ||
+         (!expected.gpu_nonces.empty() && !pieces.gpus.empty());
+}
+
+}  // namespace
+
 std::vector<std::string> left_open(std::span<const Verdict> verdicts,
-                                   std::span<const GpuPiece> gpus, bool has_cpu,
+                                   const std::optional<Binding>& binding, const Pieces& pieces,
                                    const Policy& policy, const Expected& expected) {
   std::vector<std::string> open;
+  const std::span<const GpuPiece> gpus = pieces.gpus;
+  const bool has_cpu = !pieces.cpus.empty();
   const auto any_kind = [&](const auto& of) {
     return std::ranges::any_of(verdicts, of, &Verdict::kind);
   };
@@ -201,7 +342,7 @@ std::vector<std::string> left_open(std::span<const Verdict> verdicts,
   if (any_kind([&](Kind kind) { return takes_any_software(kind, policy); })) {
     open.emplace_back("which software runs there: the policy accepts any measurement");
   }
-  if (!expected.nonce && !expected.report_data && expected.gpu_nonces.empty()) {
+  if (!is_asked_for(pieces, expected)) {
     open.emplace_back(
         "when and for whom the evidence was made: no nonce or report data was expected, so it may "
         "be a copy of somebody else's");
@@ -217,8 +358,11 @@ std::vector<std::string> left_open(std::span<const Verdict> verdicts,
     open.emplace_back(
         "which firmware the GPU runs: its measurements were not compared with reference values");
   }
-  if (any_gpu([](const GpuPiece& one) { return one.found && !one.found->ocsp_good; })) {
-    open.emplace_back("that the GPU's certificates are not revoked: no OCSP answers were checked");
+  if (const std::string names = unasked(gpus); !names.empty()) open.push_back(names);
+  if (binding) {
+    open.emplace_back(
+        "that you speak to this machine: compare tls_key_fp or hpke_key with the keys of your "
+        "connection. A certificate and a signature in the document itself were not looked at");
   }
   if (any_kind(is_cpu_hardware)) {
     open.emplace_back(

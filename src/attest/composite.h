@@ -35,13 +35,28 @@ struct GpuPiece {
   std::optional<Bytes> stated_nonce;
 };
 
+// What a service says of GPUs.
+struct TokenPiece {
+  std::string name;
+  Bytes nonce;
+  std::vector<std::string> ueids;  // serial numbers of the devices, decimal
+};
+
+struct Pieces {
+  std::span<const CpuPiece> cpus;
+  std::span<const GpuPiece> gpus;
+  std::span<const TokenPiece> tokens;
+};
+
 // No device twice, and as many as the policy says of GPUs and of switches (kDeviceRefused).
 void check_devices(Checks& checks, std::span<const GpuPiece> gpus, const Policy& policy);
 
-// CPU and GPU evidence are tied to each other (kBindingMismatch, kNonceMismatch). Where only one of
-// the two is there, or none, that is not applicable.
-void check_binding(Checks& checks, const std::optional<Binding>& binding,
-                   std::span<const CpuPiece> cpus, std::span<const GpuPiece> gpus,
+// Every piece is tied to the others, and what the relying party expects is in one of them
+// (kBindingMismatch, kNonceMismatch). One piece alone is tied to nothing.
+//   CPUs: several only where each is held against the same nonce or report data.
+//   GPUs: to the CPU by the ties above; without a CPU, by one nonce.
+//   Tokens: to GPUs that are here, by nonce and serial number; else to the CPU by the nonce.
+void check_binding(Checks& checks, const std::optional<Binding>& binding, const Pieces& pieces,
                    const Expected& expected);
 
 // Each log replays to the registers of one of the TDX quotes (kTampered; kMalformed).
@@ -50,8 +65,9 @@ void check_event_logs(Checks& checks, std::span<const Item> logs, std::span<cons
 
 // What stays open whatever the verdict is, for Appraisal::not_proven.
 [[nodiscard]] std::vector<std::string> left_open(std::span<const Verdict> verdicts,
-                                                 std::span<const GpuPiece> gpus, bool has_cpu,
-                                                 const Policy& policy, const Expected& expected);
+                                                 const std::optional<Binding>& binding,
+                                                 const Pieces& pieces, const Policy& policy,
+                                                 const Expected& expected);
 
 }  // namespace otr::attest
 

@@ -23,7 +23,7 @@ GpuPiece gpu(std::uint8_t serial, std::uint8_t nonce = 9, bool is_switch = false
   GpuPiece piece{.name = "gpu" + std::to_string(serial)};
   piece.report.nonce.fill(nonce);
   piece.report.is_switch = is_switch;
-  piece.found = GpuFound{.ueid = {serial}, .rims_match = true, .ocsp_good = true};
+  piece.found = GpuFound{.ueid = {serial}, .rims_match = true};
   return piece;
 }
 
@@ -66,7 +66,10 @@ TEST(Devices, AreCountedAndNeverThereTwice) {
 struct Tinfoil {
   Tinfoil() {
     binding.format = kTinfoilV3;
-    binding.gpu_evidence_text = R"({ "evidences" : [] })";
+    static const test::GpuMaker maker;
+    const Bytes report = maker.report({.nonce = Bytes(32, 0x33)});
+    piece.report = *parse_gpu_report(report);
+    binding.gpu_evidence_text = R"({"evidences":[{"evidence":")" + to_base64(report) + R"("}]})";
     binding.report_data = {
         {"tls_key_fp", std::string(64, '1')},
         {"hpke_key", std::string(64, '2')},
@@ -86,7 +89,7 @@ struct Tinfoil {
   }
   std::optional<Code> check(const Expected& expected = {}) const {
     return code_of([&](Checks& checks) {
-      check_binding(checks, binding, std::span(&cpu, 1), std::span(&piece, 1), expected);
+      check_binding(checks, binding, {std::span(&cpu, 1), std::span(&piece, 1), {}}, expected);
     });
   }
 
@@ -109,7 +112,7 @@ TEST(TinfoilBinding, CoversKeysNonceAndEvidence) {
     EXPECT_EQ(changed.check(), Code::kMalformed) << key;
   }
   Tinfoil spaces;
-  spaces.binding.gpu_evidence_text = R"({"evidences":[]})";
+  spaces.binding.gpu_evidence_text.insert(1, " ");
   EXPECT_EQ(spaces.check(), Code::kBindingMismatch);
   Tinfoil none;
   none.binding.report_data.erase("gpu_evidence_hash");
@@ -129,6 +132,18 @@ TEST(TinfoilBinding, CoversKeysNonceAndEvidence) {
   EXPECT_EQ(switches.check(), Code::kBindingMismatch);
   switches.sign();
   EXPECT_FALSE(switches.check());
+  // A report beside the document, or one in a document that states no hash: the nonce is no tie.
+  Tinfoil beside;
+  beside.binding.gpu_evidence_text = R"({"evidences":[]})";
+  beside.binding.report_data["gpu_evidence_hash"] =
+      to_plain_hex(crypto::sha256(as_bytes(beside.binding.gpu_evidence_text)));
+  beside.sign();
+  EXPECT_EQ(beside.check(), Code::kBindingMismatch);
+  Tinfoil unhashed;
+  unhashed.binding.gpu_evidence_text.clear();
+  unhashed.binding.report_data.erase("gpu_evidence_hash");
+  unhashed.sign();
+  EXPECT_EQ(unhashed.check(), Code::kBindingMismatch);
   Tinfoil array;
   array.binding.report_data = Json::array({1});
   EXPECT_EQ(array.check(), Code::kMalformed);
@@ -139,7 +154,7 @@ TEST(PlainBinding, NeedsTheNonceInReportData) {
                           const Expected& expected = {}) {
     const CpuPiece cpu{.name = "cpu", .report_data = report_data};
     return code_of([&](Checks& checks) {
-      check_binding(checks, std::nullopt, std::span(&cpu, 1), std::span(&piece, 1), expected);
+      check_binding(checks, std::nullopt, {std::span(&cpu, 1), std::span(&piece, 1), {}}, expected);
     });
   };
   Bytes first(64, 0), second(64, 0);
@@ -390,7 +405,7 @@ TEST(Report, EveryLineAboutSimulatedEvidenceSaysSo) {
 }
 
 TEST(Report, HasAdviceForEveryCode) {
-  for (int number = 101; number <= 128; ++number) {
+  for (int number = 101; number <= 129; ++number) {
     EXPECT_GT(advice(static_cast<Code>(number)).size(), 20u) << number;
   }
 }

@@ -68,6 +68,35 @@ int hex_value(char digit) {
   return -1;
 }
 
+struct Character {
+  std::size_t size;
+  bool is_plain;
+};
+
+bool is_plain(std::uint32_t code) {
+  const bool turns = code == 0x061C || code == 0x200E || code == 0x200F ||
+                     (code >= 0x202A && code <= 0x202E) || (code >= 0x2066 && code <= 0x2069);
+  return code >= 0x20 && !(code >= 0x7F && code < 0xA0) && code != 0x2028 && code != 0x2029 &&
+         !turns && code <= 0x10FFFF && !(code >= 0xD800 && code < 0xE000);
+}
+
+// The character that `text`, which is not empty, begins with; one byte that is not plain where it
+// begins with no UTF-8 in its shortest form.
+Character first_character(std::string_view text) {
+  const auto byte = [&](std::size_t at) { return static_cast<std::uint8_t>(text[at]); };
+  if (byte(0) < 0x80) return {1, is_plain(byte(0))};
+  const std::size_t size = byte(0) >= 0xF0 ? 4 : byte(0) >= 0xE0 ? 3 : 2;
+  if (byte(0) < 0xC2 || byte(0) > 0xF4 || text.size() < size) return {1, false};
+  std::uint32_t code = byte(0) & (0x7Fu >> size);
+  for (std::size_t at = 1; at < size; ++at) {
+    if (byte(at) >> 6 != 2) return {1, false};
+    code = code << 6 | (byte(at) & 0x3Fu);
+  }
+  constexpr std::array<std::uint32_t, 5> kLeast = {0, 0, 0x80, 0x800, 0x10000};
+  if (code < kLeast[size]) return {1, false};
+  return {size, is_plain(code)};
+}
+
 }  // namespace
 
 std::string to_plain_hex(ByteView bytes) {
@@ -115,6 +144,17 @@ std::string without_space(std::string_view text) {
     if (c != ' ' && c != '\t' && c != '\n' && c != '\r') rest += c;
   }
   return rest;
+}
+
+std::string one_line(std::string_view text) {
+  std::string line;
+  line.reserve(text.size());
+  while (!text.empty()) {
+    const Character character = first_character(text);
+    line += character.is_plain ? text.substr(0, character.size) : std::string_view("?");
+    text.remove_prefix(character.size);
+  }
+  return line;
 }
 
 }  // namespace otr::attest

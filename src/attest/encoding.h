@@ -28,6 +28,11 @@ namespace otr::attest {
 // The text without blanks, tabs and ends of lines: for base64 that is folded into lines.
 [[nodiscard]] std::string without_space(std::string_view text);
 
+// Words of strangers (names of files, keys of documents, subjects of certificates) as part of one
+// line of a report: UTF-8 without control characters, ends of lines of any kind and marks that turn
+// the direction of writing. '?' stands for each byte of anything else.
+[[nodiscard]] std::string one_line(std::string_view text);
+
 }  // namespace otr::attest
 
 #endif  // OTR_ATTEST_ENCODING_H_

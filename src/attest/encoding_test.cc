@@ -48,5 +48,25 @@ TEST(EncodingTest, OtherSpellingsAreRefused) {
   EXPECT_EQ(without_space(" Zm\r\n9\tv "), "Zm9v");
 }
 
+TEST(EncodingTest, OneLineIsPrintable) {
+  EXPECT_EQ(one_line("gpu 1, \xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80~"),
+            "gpu 1, \xC3\xA9\xE2\x82\xAC\xF0\x9F\x98\x80~");
+  EXPECT_EQ(one_line(std::string_view("a\n\r\t\0\x1b\x7f"
+                                      "b",
+                                      8)),
+            "a??????b");
+  for (const std::string_view odd :
+       {"\xC2\x85", "\xC2\x9B", "\xE2\x80\xA8", "\xE2\x80\xA9", "\xE2\x80\xAE", "\xE2\x81\xA6",
+        "\xE2\x80\x8F", "\xD8\x9C", "\xFF", "\x80"}) {
+    EXPECT_EQ(one_line(odd), "?") << to_plain_hex(as_bytes(odd));
+  }
+  // Cut, overlong, a surrogate, too large: byte by byte, or as the one character it spells.
+  EXPECT_EQ(one_line("\xE2\x82"), "??");
+  EXPECT_EQ(one_line("\xC0\x8A"), "??");
+  EXPECT_EQ(one_line("\xE0\x80\x8A"), "???");
+  EXPECT_EQ(one_line("\xED\xA0\x80"), "?");
+  EXPECT_EQ(one_line("\xF4\x90\x80\x80"), "?");
+}
+
 }  // namespace
 }  // namespace otr::attest

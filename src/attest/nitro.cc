@@ -245,9 +245,10 @@ bool verify_nitro(Verdict& verdict, const NitroDocument& document,
                  to_text(leaf.not_before()) + " to " + to_text(leaf.not_after())) &&
          good;
   if (document.trailing_bytes != 0) {
-    checks.not_applicable("bytes after the document",
-                          std::to_string(document.trailing_bytes) +
-                              " bytes follow it; nobody signed them, and nothing here reads them");
+    const std::string what = std::to_string(document.trailing_bytes) +
+                             " bytes follow the document: nobody signed them, nothing reads them";
+    checks.not_applicable("bytes after the document", what);
+    verdict.facts["warnings"] = Json::array({what});  // SPEC ATT-1
   }
   verdict.hardware = good;
   return good;

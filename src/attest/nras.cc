@@ -8,13 +8,14 @@
 
 #include "attest/bundle_json.h"
 #include "attest/encoding.h"
+#include "attest/verified_cache.h"
 #include "crypto/sha256.h"
 
 namespace otr::attest {
 namespace {
 
 constexpr std::string_view kIssuer = "https://nras.attestation.nvidia.com";
-constexpr std::size_t kMaxTokenBytes = std::size_t{1} << 20, kMaxDevices = 64;
+constexpr std::size_t kMaxTokenBytes = std::size_t{1} << 20, kMaxDevices = 64, kMaxChain = 8;
 
 std::unexpected<Error> bad(std::string what) {
   return fail(ErrorKind::kBadInput, "the NRAS answer " + std::move(what), "MALFORMED");
@@ -65,12 +66,28 @@ Result<NrasToken::Jwt> parse_jwt(const Json& value) {
   return jwt;
 }
 
-// One key of the set, with its certificate.
+// One key of the set, with its certificates: leaf first, perhaps none.
 struct Key {
   std::optional<PublicKey> key;
-  std::optional<Certificate> certificate;
-  std::string problem;  // why there is none
+  std::vector<Certificate> chain;
+  std::string problem;  // why there is no key
 };
+
+Key no_key(std::string problem) { return {.key = {}, .chain = {}, .problem = std::move(problem)}; }
+
+Result<std::vector<Certificate>> parse_x5c(const Json* list) {
+  std::vector<Certificate> chain;
+  if (list == nullptr) return chain;
+  if (!list->is_array() || list->size() > kMaxChain) return bad("has a key whose x5c is no list");
+  for (const Json& text : *list) {
+    const auto der =
+        text.is_string() ? from_base64(text.get_ref<const std::string&>()) : std::optional<Bytes>();
+    if (!der) return bad("has a key with a certificate that is not base64");
+    OTR_TRY_ASSIGN(Certificate certificate, Certificate::from_der(*der));
+    chain.push_back(std::move(certificate));
+  }
+  return chain;
+}
 
 Key find_key(const Json& key_set, const std::string& kid) {
   const Json* keys = member(key_set, "keys");
@@ -78,40 +95,69 @@ Key find_key(const Json& key_set, const std::string& kid) {
   if (keys != nullptr && keys->is_array()) {
     for (const Json& key : *keys) {
       if (text_of(key, "kid") != kid || kid.empty()) continue;
-      if (found != nullptr) return {.key = {}, .certificate = {}, .problem = "is there twice"};
+      if (found != nullptr) return no_key("is there twice");
       found = &key;
     }
   }
-  if (found == nullptr) {
-    return {.key = {}, .certificate = {}, .problem = "is not in the key set that was given"};
-  }
-  const auto no = [](std::string problem) {
-    return Key{.key = {}, .certificate = {}, .problem = std::move(problem)};
-  };
+  if (found == nullptr) return no_key("is not in the key set that was given");
   const auto x = from_base64url(text_of(*found, "x")), y = from_base64url(text_of(*found, "y"));
   if (text_of(*found, "kty") != "EC" || text_of(*found, "crv") != "P-384" || !x || !y ||
       x->size() != 48 || y->size() != 48) {
-    return no("is no key of P-384");
+    return no_key("is no key of P-384");
   }
   Bytes point = *x;
   append(point, *y);
   auto key = PublicKey::from_point(point);
-  if (!key) return no("is not on the curve");
-  const Json* chain = member(*found, "x5c");
-  if (chain == nullptr || !chain->is_array() || chain->empty() || !chain->front().is_string()) {
-    return no("has no certificate (x5c)");
+  if (!key) return no_key("is not on the curve");
+  auto chain = parse_x5c(member(*found, "x5c"));
+  if (!chain) return no_key("has certificates (x5c) that cannot be read");
+  if (!chain->empty() && !(chain->front().key() == *key)) {
+    return no_key("is not the key of its certificate");
   }
-  const auto der = from_base64(chain->front().get<std::string>());
-  if (!der) return no("has a certificate that is not base64");
-  auto certificate = Certificate::from_der(*der);
-  if (!certificate) return no("has a certificate that cannot be read");
-  if (!(certificate->key() == *key)) return no("is not the key of its certificate");
-  return {.key = *std::move(key), .certificate = *std::move(certificate), .problem = {}};
+  return {.key = *std::move(key), .chain = *std::move(chain), .problem = {}};
+}
+
+// Whose keys are taken for NRAS's.
+struct Trust {
+  std::span<const Certificate> anchors;
+  std::span<const Hash> roots;
+  Time at;
+  VerifiedCache& cache;
+};
+
+// That the key is one of NVIDIA's service: anybody can write a key set.
+bool check_key(Checks& checks, const std::string& whose, std::vector<Certificate> chain,
+               const Trust& trust) {
+  const std::string name = whose + " key belongs to NVIDIA's service";
+  if (chain.empty()) {
+    return checks.fail(Code::kTokenKeyUnknown, name,
+                       "the key has no certificates (x5c), so anybody may have made it");
+  }
+  std::vector<Certificate> anchors(trust.anchors.begin(), trust.anchors.end());
+  for (std::size_t i = 1; i < chain.size(); ++i) {
+    const bool named = std::ranges::find(trust.roots, chain[i].fingerprint()) != trust.roots.end();
+    if (named) anchors.push_back(chain[i]);
+    // What stands above an anchor is of no concern.
+    if (std::ranges::find(anchors, chain[i]) == anchors.end()) continue;
+    chain.erase(chain.begin() + static_cast<std::ptrdiff_t>(i) + 1, chain.end());
+  }
+  const Certificate& last = chain.back();
+  const bool known = std::ranges::any_of(anchors, [&](const Certificate& anchor) {
+    return (chain.size() > 1 && last == anchor) || last.is_issued_by(anchor);
+  });
+  const std::string end =
+      "'" + last.subject_common_name() + "', SHA-256 " + to_plain_hex(last.fingerprint());
+  return checks.require(known, Code::kTokenKeyUnknown, name,
+                        known ? "its chain ends in " + end
+                              : "its chain ends in " + end +
+                                    ": no authority of NVIDIA's service that is known here, and "
+                                    "none that the policy names ([nras] roots)") &&
+         check_chain(checks, whose + " key", chain, anchors, trust.at, &trust.cache);
 }
 
 bool check_signature(Checks& checks, const std::string& whose, const NrasToken::Jwt& jwt,
-                     const Json& key_set, Time at) {
-  const std::string name = whose + " is signed by NRAS";
+                     const Json& key_set, const Trust& trust) {
+  const std::string name = whose + " is signed by its key";
   const std::string algorithm = text_of(jwt.header, "alg"), kid = text_of(jwt.header, "kid");
   if (algorithm != "ES384" || member(jwt.header, "crit") != nullptr) {
     return checks.fail(Code::kTokenInvalid, name,
@@ -119,7 +165,7 @@ bool check_signature(Checks& checks, const std::string& whose, const NrasToken::
                            "'; NRAS signs with ES384. Tokens of local verifiers are logs, not "
                            "evidence");
   }
-  const Key key = find_key(key_set, kid);
+  Key key = find_key(key_set, kid);
   if (!key.key) {
     return checks.fail(Code::kTokenInvalid, name,
                        "unverifiable: key '" + kid + "' " + key.problem +
@@ -131,12 +177,7 @@ bool check_signature(Checks& checks, const std::string& whose, const NrasToken::
                        "the signature does not verify with key '" + kid + "'");
   }
   checks.pass(name, "ES384, key '" + kid + "'");
-  const Certificate& certificate = *key.certificate;
-  const bool valid = at >= certificate.not_before() && at <= certificate.not_after();
-  return checks.require(valid, Code::kTimeInvalid, whose + " key is valid at the evaluation time",
-                        "its certificate is valid " + to_text(certificate.not_before()) + " to " +
-                            to_text(certificate.not_after()) +
-                            (valid ? "" : "; evaluated at " + to_text(at)));
+  return check_key(checks, whose, std::move(key.chain), trust);
 }
 
 void check_claims(Checks& checks, const std::string& whose, const Json& claims, Time at) {
@@ -194,6 +235,16 @@ void check_nonces(Checks& checks, const NrasToken& token) {
 
 }  // namespace
 
+Bytes NrasToken::nonce() const {
+  return from_plain_hex(text_of(overall.claims, "eat_nonce")).value_or(Bytes());
+}
+
+std::vector<std::string> NrasToken::ueids() const {
+  std::vector<std::string> ueids;
+  for (const auto& device : devices) ueids.push_back(text_of(device.second.claims, "ueid"));
+  return ueids;
+}
+
 Result<NrasToken> parse_nras(std::string_view json) {
   if (json.size() > kMaxTokenBytes) return bad("is longer than 1 MiB");
   OTR_TRY_ASSIGN(const Json document, parse_document(json, "the NRAS answer"));
@@ -213,7 +264,8 @@ Result<NrasToken> parse_nras(std::string_view json) {
   return token;
 }
 
-void verify_nras(Verdict& verdict, const NrasToken& token, std::string_view jwks, Time at) {
+void verify_nras(Verdict& verdict, const NrasToken& token, std::string_view jwks,
+                 std::span<const Certificate> anchors, std::span<const Hash> roots, Time at) {
   verdict.kind = Kind::kNrasToken;
   verdict.hardware = false;
   verdict.facts["overall"] = token.overall.claims;
@@ -228,17 +280,16 @@ void verify_nras(Verdict& verdict, const NrasToken& token, std::string_view jwks
       key_set = *std::move(parsed);
     }
   }
-  check_signature(checks, "overall token", token.overall, key_set, at);
+  VerifiedCache cache;  // the tokens of an answer have one key
+  const Trust trust{.anchors = anchors, .roots = roots, .at = at, .cache = cache};
+  check_signature(checks, "overall token", token.overall, key_set, trust);
   check_claims(checks, "overall token", token.overall.claims, at);
   for (const auto& [device, jwt] : token.devices) {
-    check_signature(checks, "token of " + device, jwt, key_set, at);
+    check_signature(checks, "token of " + device, jwt, key_set, trust);
     check_claims(checks, "token of " + device, jwt.claims, at);
   }
   check_digests(checks, token);
   check_nonces(checks, token);
-  checks.not_applicable("key set belongs to NVIDIA",
-                        "taken as it was given: no root for it is pinned here, so whoever fetched "
-                        "it vouches for it");
 }
 
 }  // namespace otr::attest

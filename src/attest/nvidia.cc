@@ -123,7 +123,8 @@ bool check_genuine(Verdict& verdict, Checks& checks, const GpuReport& report,
                        "no certificates were given with the report; they come from the same call");
   }
   const Certificate& leaf = collateral.chain.front();
-  verdict.facts["ueid"] = leaf.serial_decimal();
+  verdict.facts["ueid"] = to_plain_hex(leaf.serial());
+  verdict.facts["ueid_decimal"] = leaf.serial_decimal();
   verdict.facts["certificate"] = leaf.subject();
   const bool chain =
       check_chain(checks, "device", collateral.chain, anchors.nvidia_device, at, cache);
@@ -153,12 +154,12 @@ struct Revocation {
   const GpuPolicy& policy;
   Time at;
   VerifiedCache* cache;
+  GpuFound& found;
 
-  bool check(std::string_view whose, std::span<const Certificate> chain,
+  void check(std::string_view whose, std::span<const Certificate> chain,
              std::span<const Certificate> anchors, std::size_t first) const {
     const bool has_root = std::ranges::find(anchors, chain.back()) != anchors.end();
     const std::size_t below_root = chain.size() - (has_root ? 1 : 0);
-    bool good = true;
     for (std::size_t i = 0; i < below_root; ++i) {
       const Certificate* issuer = i + 1 < chain.size() ? &chain[i + 1] : nullptr;
       for (std::size_t k = 0; issuer == nullptr && k < anchors.size(); ++k) {
@@ -169,27 +170,29 @@ struct Revocation {
                                std::to_string(below_root - i + 1) + " '" +
                                chain[i].subject_common_name() + "'";
       if (issuer == nullptr) {
-        return checks.fail(Code::kChainInvalid, name, "its issuer is not at hand");
+        checks.fail(Code::kChainInvalid, name, "its issuer is not at hand");
+        return;
       }
-      good = check_one(name, chain[i], *issuer, i >= first) && good;
+      check_one(name, chain[i], *issuer, i >= first);
     }
-    return good;
   }
 
-  bool check_one(const std::string& name, const Certificate& certificate, const Certificate& issuer,
+  void check_one(const std::string& name, const Certificate& certificate, const Certificate& issuer,
                  bool needed) const {
     const bool given = std::ranges::any_of(collateral.ocsp, [&](const OcspResponse& response) {
       return response.is_about(certificate, issuer);
     });
-    if (!given && !needed) return true;
+    if (!given && !needed) return;
+    if (given) ++found.ocsp_answered;
+    if (!given) found.ocsp_missing.push_back(name);
     if (!given && !policy.require_ocsp) {
       checks.not_applicable(name + " is not revoked (OCSP)",
                             "no answer was given, and the policy demands none");
-      return false;
+      return;
     }
     const OcspRules rules{.max_age_hours = policy.ocsp_max_age_hours,
                           .past_next_update = policy.ocsp_past_next_update};
-    return check_ocsp(checks, name, certificate, issuer, collateral.ocsp, rules, at, cache);
+    check_ocsp(checks, name, certificate, issuer, collateral.ocsp, rules, at, cache);
   }
 };
 
@@ -214,6 +217,9 @@ bool is_vbios_version(std::string_view version) {
          version[11] == '.';
 }
 
+// Chips of NVLink switches, whose BIOS versions look like those of a VBIOS.
+bool is_switch_chip(std::string_view product) { return product.starts_with("LS"); }
+
 // Reference values for one report.
 struct References {
   Checks& checks;
@@ -225,6 +231,8 @@ struct References {
 
   // The manifest for `version`, verified; nullptr where none is or it is not genuine. Of several
   // the first that is genuine and that the report meets: the service holds one for each board.
+  // Whoever gives manifests of this kind wants them compared: if none fits, that is a failure even
+  // where the policy needs none.
   const Rim* find(const std::string& whose, const std::string& version, const std::string& name,
                   bool needed) const {
     std::vector<const Rim*> fit;
@@ -232,22 +240,22 @@ struct References {
     for (const Rim& rim : collateral.rims) {
       if (equal_ignoring_case(rim.version, version)) {
         fit.push_back(&rim);
-      } else if (rim.product == model &&
-                 is_vbios_version(rim.version) == is_vbios_version(version)) {
-        others += (others.empty() ? "" : ", ") + rim.version;
+      } else if (is_vbios_version(rim.version) == is_vbios_version(version) &&
+                 is_switch_chip(rim.product) == report.is_switch) {
+        others += (others.empty() ? "" : ", ") + rim.version + " of " + rim.product;
       }
     }
     const std::string check = whose + " reference values (RIM)";
     if (fit.empty()) {
       const std::string wanted =
           "needed is version " + version + ", " + name + " at the RIM service";
-      if (!needed) {
-        checks.not_applicable(check, "none fit and the policy demands none; " + wanted);
-      } else if (others.empty()) {
-        checks.fail(Code::kReferenceMissing, check, "none were given; " + wanted);
-      } else {
+      if (!others.empty()) {
         checks.fail(Code::kVersionMismatch, check,
                     "given are those of version " + others + "; " + wanted);
+      } else if (needed) {
+        checks.fail(Code::kReferenceMissing, check, "none were given; " + wanted);
+      } else {
+        checks.not_applicable(check, "none were given and the policy demands none; " + wanted);
       }
       return nullptr;
     }
@@ -289,14 +297,11 @@ void check_references(Verdict& verdict, Checks& checks, const References& refere
   }
   const Rim* vbios =
       references.find(vbios_name, report.vbios_version, names.back(), policy.require_rims);
-  bool answered = true;
   for (const auto& [whose, rim] : {std::pair("driver", driver), std::pair("VBIOS", vbios)}) {
     if (rim == nullptr) continue;
-    answered = references.revocation.check(std::string(whose) + " RIM", rim->chain,
-                                           references.anchors.nvidia_rim, 0) &&
-               answered;
+    references.revocation.check(std::string(whose) + " RIM", rim->chain,
+                                references.anchors.nvidia_rim, 0);
   }
-  found.ocsp_good = found.ocsp_good && answered;
   const bool any = vbios != nullptr || driver != nullptr;
   if (any) found.rims_match = compare_measurements(checks, report, driver, vbios);
   const bool differs =
@@ -329,13 +334,18 @@ std::optional<GpuFound> verify_gpu(Verdict& verdict, const GpuReport& report,
                  .ueid = leaf.serial(),
                  .mode = report.mode(),
                  .driver = report.driver_version,
-                 .vbios = report.vbios_version};
+                 .vbios = report.vbios_version,
+                 .ueid_decimal = leaf.serial_decimal()};
   verdict.facts["model"] = found.model;
   found.fwid_matches = check_fwid(checks, report, leaf, policy.allow_missing_fwid);
-  const Revocation revocation{
-      .checks = checks, .collateral = collateral, .policy = policy, .at = at, .cache = cache};
+  const Revocation revocation{.checks = checks,
+                              .collateral = collateral,
+                              .policy = policy,
+                              .at = at,
+                              .cache = cache,
+                              .found = found};
   // NVIDIA's responder knows no leaf of a device: it is issued by the device itself.
-  found.ocsp_good = revocation.check("device", collateral.chain, anchors.nvidia_device, 1);
+  revocation.check("device", collateral.chain, anchors.nvidia_device, 1);
   const References references{.checks = checks,
                               .report = report,
                               .collateral = collateral,

@@ -61,7 +61,10 @@ struct GpuFound {
   std::string driver, vbios;
   bool rims_match = false;    // all measurements compared, nothing left over
   bool fwid_matches = false;  // of the report and of the leaf
-  bool ocsp_good = false;     // for every certificate that needs an answer
+  std::string ueid_decimal;   // the same number as `ueid`, as NRAS writes it
+  // Certificates for which an OCSP answer was looked at, and those that need one and got none.
+  std::size_t ocsp_answered = 0;
+  std::vector<std::string> ocsp_missing;
 };
 // `policy` decides here only what is demanded of revocation and reference values: what it does not
 // demand and was not given is "not applicable", never passed. What was given and is bad fails in

@@ -282,6 +282,16 @@ TEST(NvidiaTest, ReferenceValuesAreFoundByVersion) {
   version.collateral.rims[0] = rim_of(maker().rim(other));
   EXPECT_EQ(result(version.judge()), "VERSION_MISMATCH");
   EXPECT_NE(failure_text(version.judge()).find("560.1.2"), std::string::npos);
+  // Who gives reference values wants them met, whatever the policy needs.
+  version.policy.require_rims = false;
+  EXPECT_EQ(result(version.judge()), "VERSION_MISMATCH");
+  other.product = "GB100";
+  version.collateral.rims[0] = rim_of(maker().rim(other));
+  EXPECT_EQ(result(version.judge()), "VERSION_MISMATCH");
+  // Those of a switch are none of a GPU's.
+  RimSpec of_switch = maker(Device::kSwitch).vbios_rim();
+  version.collateral.rims = {rim_of(maker().rim(of_switch))};
+  EXPECT_EQ(result(version.judge()), "accepted");
 
   // Of one version there may be many, for other boards or edited: the fitting one is found.
   Case several;

@@ -450,6 +450,7 @@ Result<Policy> parse_policy(std::string_view toml) {
   read_into(reader, "nvidia_switch", policy.nvswitch, read_gpu);
   read_into(reader, "nras", policy.nras, [](Reader& table, NrasPolicy& to) {
     table.names("models", to.models);
+    table.hashes("roots", to.roots);
     table.integer("max_age_hours", to.max_age_hours);
   });
   read_into(reader, "nitro", policy.nitro, read_nitro);

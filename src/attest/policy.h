@@ -85,6 +85,7 @@ struct GpuPolicy {  // NVIDIA GPUs; switches have a table of their own
 };
 struct NrasPolicy {
   AllowNames models;
+  std::vector<Hash> roots;  // SHA-256 of the DER of authorities beside the built-in ones
   std::int64_t max_age_hours = 1;
 };
 struct NitroPolicy {

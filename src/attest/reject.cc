@@ -3,7 +3,7 @@
 namespace otr::attest {
 namespace {
 
-constexpr std::array<std::string_view, 28> kNames = {"MALFORMED",
+constexpr std::array<std::string_view, 29> kNames = {"MALFORMED",
                                                      "UNSUPPORTED",
                                                      "NONCE_MISMATCH",
                                                      "CHAIN_INVALID",
@@ -30,8 +30,9 @@ constexpr std::array<std::string_view, 28> kNames = {"MALFORMED",
                                                      "SIMULATED",
                                                      "TOKEN_INVALID",
                                                      "MIGRATABLE",
-                                                     "TAMPERED"};
-static_assert(kNames.size() == std::to_underlying(Code::kTampered) - 100);
+                                                     "TAMPERED",
+                                                     "TOKEN_KEY_UNKNOWN"};
+static_assert(kNames.size() == std::to_underlying(Code::kTokenKeyUnknown) - 100);
 
 }  // namespace
 

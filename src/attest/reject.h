@@ -41,6 +41,7 @@ enum class Code : std::uint16_t {
   kTokenInvalid = 126,         // an attestation token (NRAS) that does not verify
   kMigratable = 127,           // a guest that its host or an agent may move elsewhere
   kTampered = 128,             // an event log that does not replay, or a hash of it that differs
+  kTokenKeyUnknown = 129,      // a token's key has no chain to NVIDIA's service
 };
 
 // "MALFORMED", "UNSUPPORTED" and so on.

@@ -4,6 +4,8 @@
 #include <array>
 #include <utility>
 
+#include "attest/encoding.h"
+
 namespace otr::attest {
 namespace {
 
@@ -18,16 +20,15 @@ std::string_view name_of(Outcome outcome) {
   return kNames[std::to_underlying(outcome)];
 }
 
-// The first check that keeps this from being accepted.
+// The check that keeps this from being accepted.
 const Check* obstacle(const std::vector<Check>& checks) {
-  const auto failed = std::ranges::find(checks, Outcome::kFail, &Check::outcome);
-  if (failed != checks.end()) return &*failed;
+  if (const Check* failed = first_failure(checks)) return failed;
   const auto open = std::ranges::find(checks, Outcome::kNotChecked, &Check::outcome);
   return open == checks.end() ? nullptr : &*open;
 }
 
 std::string value_text(const Json& value) {
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_string()) return one_line(value.get_ref<const std::string&>());
   if (value.is_array() && value.empty()) return "none";
   std::string text;
   if (value.is_array()) {
@@ -36,11 +37,11 @@ std::string value_text(const Json& value) {
   }
   if (value.is_object()) {
     for (const auto& [name, one] : value.items()) {
-      text += (text.empty() ? "" : ", ") + name + " " + value_text(one);
+      text += (text.empty() ? "" : ", ") + one_line(name) + " " + value_text(one);
     }
     return text;
   }
-  return value.dump();
+  return value.dump();  // a number, true, false or null
 }
 
 bool is_long_hex(std::string_view text) {
@@ -49,7 +50,7 @@ bool is_long_hex(std::string_view text) {
 }
 
 std::string shortened(std::string_view key, const Json& value) {
-  if (key == "ueid") return value_text(value);  // a number, which people compare
+  if (key == "ueid") return value_text(value);  // as a policy lists it
   if (!value.is_string() || !is_long_hex(value.get_ref<const std::string&>())) {
     return value_text(value);
   }
@@ -142,11 +143,20 @@ std::string check_lines(const std::vector<Check>& checks) {
   return text;
 }
 
+// Why accepted evidence of this kind is no statement of hardware.
+std::string_view why_no_hardware(Kind kind) {
+  return kind == Kind::kNrasToken
+             ? "NOT hardware: it is the word of NVIDIA's service about a device, signed by the "
+               "service; the device's own report is not in it"
+             : "NOT hardware";
+}
+
 std::string verdict_text(const Verdict& verdict, const std::string& name, bool explain) {
-  std::string text = std::string(name_of(verdict.kind)) + " (" + name + "): ";
+  std::string text = std::string(name_of(verdict.kind)) + " (" + one_line(name) + "): ";
   if (verdict.accepted()) {
     text += "ACCEPTED; " +
-            (verdict.hardware ? "assurance " + verdict.assurance : std::string("NOT hardware")) +
+            (verdict.hardware ? "assurance " + verdict.assurance
+                              : std::string(why_no_hardware(verdict.kind))) +
             "\n";
   } else if (const Check* check = obstacle(verdict.checks)) {
     text += failure_text(*check) + "\n";
@@ -181,7 +191,7 @@ std::string headline(const Appraisal& appraisal, const Policy& policy, Time at) 
   return std::string(accepted ? "ACCEPTED" : "REFUSED") +
          (simulated ? ", SIMULATED: no hardware vouches for this" : "") + " (" +
          std::to_string(count) + (count == 1 ? " piece" : " pieces") + " of evidence, policy '" +
-         policy.name + "', judged as of " + to_text(at) + ")\n";
+         one_line(policy.name) + "', judged as of " + to_text(at) + ")\n";
 }
 
 Json check_json(const Check& check) {
@@ -204,15 +214,6 @@ Json checks_json(const std::vector<Check>& checks) {
 
 }  // namespace
 
-std::string printable(std::string_view text) {
-  std::string to;
-  for (const char c : text) {
-    const auto byte = static_cast<std::uint8_t>(c);
-    to += (byte < 0x20 && c != '\n') || byte == 0x7F ? '?' : c;
-  }
-  return to;
-}
-
 std::string to_text(const Appraisal& appraisal, const Policy& policy, Time at, bool explain) {
   std::string text = headline(appraisal, policy, at);
   for (std::size_t i = 0; i < appraisal.verdicts.size(); ++i) {
@@ -230,15 +231,17 @@ std::string to_text(const Appraisal& appraisal, const Policy& policy, Time at, b
     text += "the whole:\n" + check_lines(appraisal.composite);
   }
   if (!appraisal.facts.empty()) text += facts_text(appraisal.facts, "    ");
-  for (const std::string& open : appraisal.not_proven) text += "NOT proven: " + open + "\n";
-  return printable(text);
+  for (const std::string& open : appraisal.not_proven) {
+    text += "NOT proven: " + one_line(open) + "\n";
+  }
+  return text;
 }
 
 Json to_json(const Appraisal& appraisal, const Policy& policy, Time at) {
   Json verdicts = Json::array();
   for (std::size_t i = 0; i < appraisal.verdicts.size(); ++i) {
     const Verdict& verdict = appraisal.verdicts[i];
-    Json json = {{"kind", name_of(verdict.kind)},  {"name", appraisal.names[i]},
+    Json json = {{"kind", name_of(verdict.kind)},  {"name", one_line(appraisal.names[i])},
                  {"accepted", verdict.accepted()}, {"hardware", verdict.hardware},
                  {"assurance", verdict.assurance}, {"checks", checks_json(verdict.checks)},
                  {"facts", verdict.facts}};
@@ -266,7 +269,7 @@ std::string facts_text(const Json& facts, std::string_view indent) {
     return object.size() <= 3 && std::ranges::none_of(object, &Json::is_structured);
   };
   for (const auto& [name, value] : facts.items()) {
-    text += std::string(indent) + name + ":";
+    text += std::string(indent) + one_line(name) + ":";
     const bool is_list = value.is_array() && !value.empty() && value.front().is_object();
     if (value.is_object() && !value.empty()) {
       text += "\n" + facts_text(value, deeper);
@@ -283,7 +286,7 @@ std::string facts_text(const Json& facts, std::string_view indent) {
       text += " " + value_text(value) + "\n";
     }
   }
-  return printable(text);
+  return text;
 }
 
 }  // namespace otr::attest

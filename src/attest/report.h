@@ -22,9 +22,6 @@ namespace otr::attest {
 // Facts as indented lines, "name: value", with nothing judged; for `otr attest show`.
 [[nodiscard]] std::string facts_text(const Json& facts, std::string_view indent);
 
-// The text without control characters, for terminals: names in certificates are strangers' words.
-[[nodiscard]] std::string printable(std::string_view text);
-
 }  // namespace otr::attest
 
 #endif  // OTR_ATTEST_REPORT_H_

@@ -61,6 +61,9 @@ std::string_view advice(Code code) {
       return "get the token again, with the key set of the same day";
     case Code::kMigratable:
       return "do not trust it with secrets: its host or an agent may move it elsewhere";
+    case Code::kTokenKeyUnknown:
+      return "do not trust it: anybody can make such a key; give the key set of NVIDIA's service "
+             "with its certificates, or name its authority in the policy ([nras] roots)";
     default:
       return "do not trust the log: it does not tell what the guest measured";
   }

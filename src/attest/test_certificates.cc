@@ -118,8 +118,8 @@ Bytes der_time(Time time) {
 SigningKey SigningKey::make(KeyKind kind) {
   EVP_PKEY* made = kind == KeyKind::kP256      ? EVP_EC_gen("P-256")
                    : kind == KeyKind::kP384    ? EVP_EC_gen("P-384")
-                   : kind == KeyKind::kRsa2048 ? EVP_RSA_gen(2048U)
-                                               : EVP_RSA_gen(4096U);
+                   : kind == KeyKind::kRsa4096 ? EVP_RSA_gen(4096U)
+                                               : EVP_RSA_gen(2048U);
   OTR_CHECK(made != nullptr);
   SigningKey key;
   key.key_ =
@@ -165,13 +165,17 @@ Bytes SigningKey::sign(Digest digest, ByteView message) const {
 
 Bytes SigningKey::certificate_signature(ByteView message) const {
   const bool is_rsa = kind_ == KeyKind::kRsa2048 || kind_ == KeyKind::kRsa4096;
-  const EVP_MD* md = kind_ == KeyKind::kP256 ? EVP_sha256() : EVP_sha384();
+  const bool sha256 = kind_ == KeyKind::kP256 || kind_ == KeyKind::kRsaPkcs1;
+  const EVP_MD* md = sha256 ? EVP_sha256() : EVP_sha384();
   return sign_with(pkey(key_), md, is_rsa, message);
 }
 
 Bytes SigningKey::algorithm() const {
   if (kind_ == KeyKind::kP256) return sequence({oid("1.2.840.10045.4.3.2")});
   if (kind_ == KeyKind::kP384) return sequence({oid("1.2.840.10045.4.3.3")});
+  if (kind_ == KeyKind::kRsaPkcs1) {
+    return sequence({oid("1.2.840.113549.1.1.11"), tlv(0x05, {})});
+  }
   const Bytes sha384 = sequence({oid("2.16.840.1.101.3.4.2.2"), tlv(0x05, {})});
   return sequence(
       {oid("1.2.840.113549.1.1.10"),

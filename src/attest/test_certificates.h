@@ -27,7 +27,8 @@ namespace otr::attest::test {
 [[nodiscard]] Bytes der_time(Time time);  // GeneralizedTime
 [[nodiscard]] Bytes joined(std::initializer_list<Bytes> items);
 
-enum class KeyKind { kP256, kP384, kRsa2048, kRsa4096 };
+// kRsaPkcs1 has 2048 bits and signs certificates by PKCS #1 v1.5 with SHA-256.
+enum class KeyKind { kP256, kP384, kRsa2048, kRsa4096, kRsaPkcs1 };
 
 class SigningKey {
  public:

@@ -327,7 +327,7 @@ std::vector<Bytes> GpuMaker::ocsp(const OcspSpec& spec) const {
 }
 
 NrasMaker::NrasMaker()
-    : authority(Authority::root("NVIDIA Attestation Service (test)", KeyKind::kP384)),
+    : authority(Authority::root("NVIDIA Attestation Service (test)", KeyKind::kRsaPkcs1)),
       signer(
           authority.issue({.subject = "NVIDIA Attestation Service GPU (test)"}, KeyKind::kP384)) {}
 

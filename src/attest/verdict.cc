@@ -4,6 +4,8 @@
 #include <array>
 #include <cstdio>
 
+#include "attest/encoding.h"
+
 namespace otr::attest {
 namespace {
 
@@ -119,10 +121,17 @@ std::string_view name_of(Kind kind) {
   }
 }
 
-const Check* Verdict::failure() const {
+const Check* first_failure(std::span<const Check> checks) {
   const auto found = std::ranges::find(checks, Outcome::kFail, &Check::outcome);
-  return found == checks.end() ? nullptr : &*found;
+  if (found == checks.end()) return nullptr;
+  const bool may_wait = found->code == Code::kCollateralMissing ||
+                        found->code == Code::kRevocationUnknown ||
+                        found->code == Code::kTimeInvalid;
+  const auto debug = std::ranges::find(checks, Code::kDebug, &Check::code);
+  return may_wait && debug != checks.end() ? &*debug : &*found;
 }
+
+const Check* Verdict::failure() const { return first_failure(checks); }
 
 bool Verdict::accepted() const {
   bool appraised = false;
@@ -133,43 +142,44 @@ bool Verdict::accepted() const {
   return appraised;
 }
 
-void Checks::pass(std::string_view name, std::string value) {
+void Checks::pass(std::string_view name, const std::string& value) {
   verdict_->checks.push_back({.stage = stage_,
-                              .name = std::string(name),
+                              .name = one_line(name),
                               .outcome = Outcome::kPass,
-                              .value = std::move(value)});
+                              .value = one_line(value)});
 }
 
-bool Checks::fail(Code code, std::string_view name, std::string value) {
+bool Checks::fail(Code code, std::string_view name, const std::string& value) {
   verdict_->checks.push_back({.stage = stage_,
-                              .name = std::string(name),
+                              .name = one_line(name),
                               .outcome = Outcome::kFail,
                               .code = code,
-                              .value = std::move(value)});
+                              .value = one_line(value)});
   return false;
 }
 
-void Checks::not_checked(std::string_view name, std::string why) {
-  verdict_->checks.push_back({.stage = stage_, .name = std::string(name), .value = std::move(why)});
+void Checks::not_checked(std::string_view name, const std::string& why) {
+  verdict_->checks.push_back({.stage = stage_, .name = one_line(name), .value = one_line(why)});
 }
 
-void Checks::not_applicable(std::string_view name, std::string why) {
+void Checks::not_applicable(std::string_view name, const std::string& why) {
   verdict_->checks.push_back({.stage = stage_,
-                              .name = std::string(name),
+                              .name = one_line(name),
                               .outcome = Outcome::kNotApplicable,
-                              .value = std::move(why)});
+                              .value = one_line(why)});
 }
 
-bool Checks::require(bool good, Code code, std::string_view name, std::string value) {
-  if (!good) return fail(code, name, std::move(value));
-  pass(name, std::move(value));
+bool Checks::require(bool good, Code code, std::string_view name, const std::string& value) {
+  if (!good) return fail(code, name, value);
+  pass(name, value);
   return true;
 }
 
-bool Checks::require(const Status& status, Code code, std::string_view name, std::string value) {
+bool Checks::require(const Status& status, Code code, std::string_view name,
+                     const std::string& value) {
   if (!status)
     return fail(code_named(status.error().code).value_or(code), name, status.error().message);
-  pass(name, std::move(value));
+  pass(name, value);
   return true;
 }
 

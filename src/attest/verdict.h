@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -41,6 +42,10 @@ struct Check {
   std::string value;         // what was found; of a failure also what was expected and what to do
 };
 
+// The failure that a verdict is called by: the first, but a debug guest before what is only missing
+// or out of date, which more collateral would cure. nullptr if nothing failed.
+[[nodiscard]] const Check* first_failure(std::span<const Check> checks);
+
 struct Verdict {
   Kind kind = Kind::kSimulated;
   // Whether the signature chain ends in a vendor's hardware root. Never true of kSimulated.
@@ -51,25 +56,27 @@ struct Verdict {
   // "simulated" (policy.h).
   std::string assurance;
 
-  [[nodiscard]] const Check* failure() const;  // the first that failed
+  [[nodiscard]] const Check* failure() const;  // first_failure
   // No check failed or was left out (kNotChecked), and at least one was an appraisal.
   [[nodiscard]] bool accepted() const;
 };
 
-// Writes checks of one stage; the spine of every verifier.
+// Writes checks of one stage; the spine of every verifier. Names and values may quote strangers:
+// they are kept as one printable line each (encoding.h).
 class Checks {
  public:
   Checks(Verdict& verdict, Stage stage) : verdict_(&verdict), stage_(stage) {}
 
-  void pass(std::string_view name, std::string value = {});
+  void pass(std::string_view name, const std::string& value = {});
   // Returns false, so that a verifier can say `return checks.fail(…)`.
-  bool fail(Code code, std::string_view name, std::string value);
-  void not_checked(std::string_view name, std::string why);
-  void not_applicable(std::string_view name, std::string why);
+  bool fail(Code code, std::string_view name, const std::string& value);
+  void not_checked(std::string_view name, const std::string& why);
+  void not_applicable(std::string_view name, const std::string& why);
   // Passes with `value` or fails with `code` and `value`; returns `good`.
-  bool require(bool good, Code code, std::string_view name, std::string value);
+  bool require(bool good, Code code, std::string_view name, const std::string& value);
   // Passes, or fails with the code that the error names (else `code`) and its message.
-  bool require(const Status& status, Code code, std::string_view name, std::string value = {});
+  bool require(const Status& status, Code code, std::string_view name,
+               const std::string& value = {});
 
  private:
   Verdict* verdict_;

@@ -35,9 +35,35 @@ TEST(Verdict, IsAcceptedOnlyIfAppraisedAndNothingWasLeftOut) {
   EXPECT_EQ(verdict.failure()->code, Code::kDebug);
 }
 
+TEST(Verdict, LeadsWithDebugBeforeWhatIsMissing) {
+  const auto leading = [](std::initializer_list<Code> codes) {
+    Verdict verdict;
+    for (const Code code : codes) Checks(verdict, Stage::kVerify).fail(code, "check", "");
+    return verdict.failure()->code;
+  };
+  EXPECT_EQ(leading({Code::kCollateralMissing, Code::kDebug}), Code::kDebug);
+  EXPECT_EQ(leading({Code::kTimeInvalid, Code::kRevocationUnknown, Code::kDebug}), Code::kDebug);
+  EXPECT_EQ(leading({Code::kCollateralMissing, Code::kPolicyRefused}), Code::kCollateralMissing);
+  EXPECT_EQ(leading({Code::kAnchorUnknown, Code::kDebug}), Code::kAnchorUnknown);
+}
+
+TEST(Verdict, KeepsEveryCheckOnOneLine) {
+  Verdict verdict;
+  Checks checks(verdict, Stage::kVerify);
+  checks.pass("a\nb", "c\r");
+  checks.fail(Code::kDebug, "a\nb", "c\x1b");
+  checks.not_checked("a\nb", "c\x7f");
+  checks.not_applicable("a\nb", "c\t");
+  for (const Check& check : verdict.checks) {
+    EXPECT_EQ(check.name, "a?b");
+    EXPECT_EQ(check.value, "c?");
+  }
+}
+
 TEST(Code, NamesAreThoseOfTheSpec) {
   EXPECT_EQ(name_of(Code::kMalformed), "MALFORMED");
   EXPECT_EQ(name_of(Code::kTampered), "TAMPERED");
+  EXPECT_EQ(name_of(Code::kTokenKeyUnknown), "TOKEN_KEY_UNKNOWN");
   EXPECT_EQ(code_named("DEBUG"), Code::kDebug);
   EXPECT_FALSE(code_named("WELL"));
 }
