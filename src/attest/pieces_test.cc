@@ -102,6 +102,8 @@ TEST(Pieces, TokensBesideADocumentWithoutGpusAreRefused) {
   EXPECT_FALSE(set.check({}, binding));
   set.tokens = {token({"1"}, 0x33)};
   EXPECT_EQ(set.check({}, binding), Code::kBindingMismatch);
+  EXPECT_EQ(set.check({.nonce = Bytes(32, 0x33), .report_data = set.cpus[0].report_data}, binding),
+            Code::kBindingMismatch);
   set.tokens.clear();
   set.cpus.push_back(cpu(1));  // every CPU, not one of them
   EXPECT_EQ(set.check({}, binding), Code::kBindingMismatch);
