@@ -50,7 +50,8 @@ Status Challenger::learn(const referee::MicroTrace* micro, const Demand& demand,
                          const Opening& opening) {
   OTR_TRY(referee::check_demand(mine_.statement(), micro, demand));
   OTR_TRY(referee::check_reveal(mine_.statement(), micro, demand, opening));
-  known_.insert_or_assign({micro != nullptr ? micro->root : kClaim, demand}, opening);
+  const bool is_micro = demand.tree.place == Place::kMicro;
+  known_.insert_or_assign({is_micro ? micro->root : kClaim, demand}, opening);
   return {};
 }
 

@@ -33,7 +33,8 @@ struct World {
   protocol::Request request;
 };
 
-// Changes what a worker computed of a position; called for all of them in order.
+// Changes what a worker computed of a position; called for all of them in order. A worker that lies
+// goes on where the arithmetic stops, with zeros.
 using Alter = std::function<void(const Execution&, referee::Position, trace::MicroTensors&)>;
 
 // An execution with everything that a side keeps of it.

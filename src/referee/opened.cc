@@ -109,9 +109,9 @@ Result<Opened> Opened::open(const Statement& statement, const MicroTrace* micro,
                     std::string(name_of(Reject::kNotCanonical)));
       }
     }
-    OTR_TRY(check_opening(statement, micro, opening));
-    opened.runs_.push_back({&opening, *tree_facts(statement, micro, opening.tree),
-                            std::vector<bool>(opening.end - opening.begin)});
+    OTR_TRY_ASSIGN(TreeFacts facts, check_opening(statement, micro, opening));
+    opened.runs_.push_back(
+        {&opening, std::move(facts), std::vector<bool>(opening.end - opening.begin)});
   }
   return opened;
 }

@@ -217,13 +217,15 @@ std::optional<TreeFacts> tree_facts(const Statement& statement, const MicroTrace
 }
 
 // SPEC MTRC-3.
-Status check_opening(const Statement& statement, const MicroTrace* micro, const Opening& opening) {
-  const std::optional<TreeFacts> facts = tree_facts(statement, micro, opening.tree);
+Result<TreeFacts> check_opening(const Statement& statement, const MicroTrace* micro,
+                                const Opening& opening) {
+  std::optional<TreeFacts> facts = tree_facts(statement, micro, opening.tree);
   if (!facts) return path_invalid("the claim has no such tree.");
   OTR_TRY_ASSIGN(const std::vector<Hash> leaves, leaves_of(*facts, opening));
   OTR_TRY_ASSIGN(const Hash top, merkle::top_of_range(facts->leaf_count, opening.begin, opening.end,
                                                       leaves, opening.path));
-  return check_top(*facts, top, opening.list_path);
+  OTR_TRY(check_top(*facts, top, opening.list_path));
+  return *std::move(facts);
 }
 
 Status check_demand(const Statement& statement, const MicroTrace* micro, const Demand& demand) {
@@ -253,7 +255,10 @@ Status check_reveal(const Statement& statement, const MicroTrace* micro, const D
   if (reveal.tree != demand.tree || reveal.begin != demand.begin || reveal.end != demand.end) {
     return path_invalid("the reveal is not of what was demanded.");
   }
-  if (demand.level == 0) return check_opening(statement, micro, reveal);
+  if (demand.level == 0) {
+    OTR_TRY(check_opening(statement, micro, reveal));
+    return {};
+  }
   const std::optional<TreeFacts> facts = tree_facts(statement, micro, demand.tree);
   if (!facts) return path_invalid("the claim has no such tree.");
   OTR_TRY_ASSIGN(const Hash node, node_of(*facts, demand, reveal));

@@ -85,9 +85,10 @@ using Witness = std::vector<Opening>;
 inline constexpr std::size_t kMaxOpenings = 64;
 inline constexpr std::size_t kMaxWitnessBytes = std::size_t{1} << 20;
 
-// That the tiles are what the claim holds there; kReject with code PATH_INVALID otherwise.
-[[nodiscard]] Status check_opening(const Statement& statement, const MicroTrace* micro,
-                                   const Opening& opening);
+// That the tiles are what the claim holds there; kReject with code PATH_INVALID otherwise. Gives
+// the facts of the tree.
+[[nodiscard]] Result<TreeFacts> check_opening(const Statement& statement, const MicroTrace* micro,
+                                              const Opening& opening);
 
 // SPEC MTRC-6: what one side may ask the other for.
 struct Demand {
