@@ -271,7 +271,8 @@ class Service {
   // at the same time.
   void listen(const Ask& ask, std::atomic<std::int64_t>& last_token_ns) {
     const auto id = inference_->submit(
-        {.request = ask.request,
+        {.signer = sessions_->live().front()->signer(),
+         .request = ask.request,
          .prompt_ids = ask.prompt,
          .on_token = [&](const node::TokenInfo&) { last_token_ns = env::monotonic_ns(); },
          .on_done = [](Result<node::Finished> finished) { OTR_CHECK(finished.has_value()); }});
