@@ -266,7 +266,10 @@ Status rule(const Call& call, const ForceMissed& body) {
     return refuse(Refusal::kTooEarly,
                   "The operator has until " + std::to_string(force->deadline) + ".");
   }
-  const bool is_excused = revoked_at(call.state, call.state.sessions.at(force->session)) != 0 ||
+  // Nothing can be posted of a revoked session or a void model, however honest the operator is.
+  const SessionEntry& session = call.state.sessions.at(force->session);
+  const bool is_excused = revoked_at(call.state, session) != 0 ||
+                          call.state.models.at(session.session.model_root).is_void ||
                           call.state.operators.at(force->operator_address).epoch != force->epoch;
   credit(call.state, force->forcer, std::exchange(force->bond, 0));
   force->status = is_excused ? ForceStatus::kRefunded : ForceStatus::kMissed;
