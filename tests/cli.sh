@@ -477,8 +477,8 @@ test_proof_kill() {
 
 RANDOM=20
 make_model || exit 1
-for part in attest golden_path help flags prompts sampling files output home import tokenize ledger \
-  interrupt kill memory flips proofs proof_files proof_elsewhere proof_kill; do
+for part in attest golden_path help flags prompts sampling files output home import tokenize \
+  ledger interrupt kill memory flips proofs proof_files proof_elsewhere proof_kill; do
   begin=$SECONDS
   "test_$part"
   echo "$part: $((SECONDS - begin)) s"

@@ -1,4 +1,4 @@
-// Accounts, stakes, channels and payment (SPEC SET-11 to SET-15).
+// Accounts, stakes, channels and payment (SPEC SET-1, SET-11 to SET-15).
 #include <algorithm>
 #include <array>
 #include <string>
