@@ -81,7 +81,7 @@ TEST(Registration, ProvesConfigurationAndTokenBytes) {
     const auto facts = check_registration(artifact.root(), bad);
     return facts ? "taken" : facts.error().code;
   };
-  EXPECT_EQ(code([](auto& r) { r.config.back() = ' '; }), "MALFORMED");
+  EXPECT_EQ(code([](auto& r) { r.config.back() = ' '; }), "NOT_CANONICAL");
   EXPECT_EQ(code([](auto& r) { r.config_path[0][0] ^= 1; }), "PATH_INVALID");
   EXPECT_EQ(code([](auto& r) { r.config_path.pop_back(); }), "PATH_INVALID");
   EXPECT_EQ(code([](auto& r) { ++r.token_bytes; }), "PATH_INVALID");
