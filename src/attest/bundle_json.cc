@@ -1,6 +1,6 @@
 #include "attest/bundle_json.h"
 
-#include <set>
+#include "base/bounded_json.h"
 
 namespace otr::attest {
 namespace {
@@ -41,68 +41,13 @@ std::size_t skip_value(std::string_view text, std::size_t at) {
   return at;
 }
 
-// Keeps the bounds and builds nothing; each call says whether to go on. The library's own filter
-// looks at a whole array again for each object in it, which takes quadratic time.
-class Bounds final : public nlohmann::json_sax<Json> {
- public:
-  bool null() override { return value(); }
-  bool boolean(bool) override { return value(); }
-  bool number_integer(number_integer_t) override { return value(); }
-  bool number_unsigned(number_unsigned_t) override { return value(); }
-  bool number_float(number_float_t, const string_t&) override { return value(); }
-  bool string(string_t&) override { return value(); }
-  bool binary(binary_t&) override { return value(); }
-  bool start_object(std::size_t) override { return open(); }
-  bool start_array(std::size_t) override { return open(); }
-  bool end_object() override { return close(); }
-  bool end_array() override { return close(); }
-  bool key(string_t& key) override {
-    return keys_.back().insert(key).second || refuse("has a key twice in one object");
-  }
-  bool parse_error(std::size_t position, const std::string&,
-                   const nlohmann::detail::exception& error) override {
-    return refuse(dynamic_cast<const Json::parse_error*>(&error) == nullptr
-                      ? "holds a number that is too large"
-                      : "is not well-formed JSON at byte " + std::to_string(position));
-  }
-
-  std::string problem;  // of the first refusal
-
- private:
-  bool refuse(std::string why) {
-    if (problem.empty()) problem = std::move(why);
-    return false;
-  }
-  bool value() {
-    return ++values_ <= kMaxDocumentValues ||
-           refuse("holds more than " + std::to_string(kMaxDocumentValues) + " values");
-  }
-  bool open() {
-    keys_.emplace_back();
-    return keys_.size() <= kMaxDocumentDepth ? value() : refuse("nests deeper than 32");
-  }
-  bool close() {
-    keys_.pop_back();
-    return true;
-  }
-
-  std::size_t values_ = 0;
-  std::vector<std::set<std::string>> keys_;  // of each object and array that is open
-};
-
 }  // namespace
 
 Result<Json> parse_document(std::string_view text, std::string_view what) {
-  const auto bad = [what](const std::string& why) {
-    return fail(ErrorKind::kBadInput, std::string(what) + " " + why, "MALFORMED");
-  };
-  // The library would take a zero byte for the end.
-  if (const std::size_t zero = text.find('\0'); zero != text.npos) {
-    return bad("is not well-formed JSON at byte " + std::to_string(zero + 1));
-  }
-  Bounds bounds;
-  if (!Json::sax_parse(text, &bounds)) return bad(bounds.problem);
-  return Json::parse(text, nullptr, false);
+  auto json = parse_bounded_json(
+      text, what, {.max_bytes = text.size(), .max_values = kMaxDocumentValues}, kMaxDocumentDepth);
+  if (!json) json.error().code = "MALFORMED";
+  return json;
 }
 
 std::vector<std::pair<std::string, Written>> Written::parts() const {

@@ -2,36 +2,18 @@
 // at once, at random.
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
 #include <random>
 
 #include "dispute/game.h"
 #include "ledger/invariants.h"
-#include "ledger/test_world.h"
+#include "ledger/test_fixture.h"
 #include "protocol/eip712.h"
 
 namespace otr::ledger {
 namespace {
 
-const std::string& artifact() {
-  static const std::string bytes = [] {
-    std::ifstream file(OTR_SOURCE_DIR "/spec/vectors/tiny_gqa.safetensors", std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(file), {});
-  }();
-  return bytes;
-}
-
-class ClaimsTest : public ::testing::Test {
+class ClaimsTest : public WorldTest {
  protected:
-  void refused(std::uint8_t who, Body body, std::string_view code) {
-    const std::string name(name_of(body));
-    EXPECT_FALSE(world.send(who, std::move(body))) << name << " was taken";
-    EXPECT_EQ(world.code, code) << name << ": " << world.message;
-  }
-  void TearDown() override { EXPECT_EQ(world.failure, ""); }
-  std::uint64_t balance(std::uint8_t who) { return world.state.accounts[address_of(who)].balance; }
-  const Operator& self() { return world.state.operators.at(address_of(kOperator)); }
   PostedBatch posted(std::uint32_t count, std::uint64_t counter = 0, std::uint8_t mode = 0) {
     const Hash session = world.session[kOperator];
     PostedBatch batch;
@@ -72,8 +54,6 @@ class ClaimsTest : public ::testing::Test {
     EXPECT_EQ(self().epoch, epoch + 1);
     EXPECT_EQ(self().stake + self().unbonding + self().reserved, 0u);
   }
-
-  World world{artifact()};
 };
 
 TEST_F(ClaimsTest, BatchesBecomeFinalInOrderAfterWindowAndDraw) {

@@ -1,34 +1,15 @@
 // Accounts, payment, registries and encodings of the ledger, good and bad.
 #include <gtest/gtest.h>
 
-#include <fstream>
-#include <iterator>
-
 #include "ledger/invariants.h"
-#include "ledger/test_world.h"
+#include "ledger/test_fixture.h"
 #include "protocol/eip712.h"
 
 namespace otr::ledger {
 namespace {
 
-const std::string& artifact() {
-  static const std::string bytes = [] {
-    std::ifstream file(OTR_SOURCE_DIR "/spec/vectors/tiny_gqa.safetensors", std::ios::binary);
-    return std::string(std::istreambuf_iterator<char>(file), {});
-  }();
-  return bytes;
-}
-
-class LedgerTest : public ::testing::Test {
+class LedgerTest : public WorldTest {
  protected:
-  void refused(std::uint8_t who, Body body, std::string_view code) {
-    const std::string name(name_of(body));
-    EXPECT_FALSE(world.send(who, std::move(body))) << name << " was taken";
-    EXPECT_EQ(world.code, code) << name << ": " << world.message;
-  }
-  void TearDown() override { EXPECT_EQ(world.failure, ""); }
-  std::uint64_t balance(std::uint8_t who) { return world.state.accounts[address_of(who)].balance; }
-  const Operator& self() { return world.state.operators.at(address_of(kOperator)); }
   // Posts and finalises a batch of `count` claims, answering every draw.
   PostedBatch final_batch(std::uint32_t count, std::uint64_t counter) {
     PostedBatch batch = world.make_batch(world.session[kOperator], count, counter);
@@ -64,8 +45,6 @@ class LedgerTest : public ::testing::Test {
     return Redeem{address_of(kClient), through, cumulative,
                   key_of(signer).sign(protocol::signing_digest(world.state.id, words))};
   }
-
-  World world{artifact()};
 };
 
 TEST_F(LedgerTest, NoncesFeesAndSignatures) {

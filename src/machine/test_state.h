@@ -129,18 +129,7 @@ class TestState {
   std::int64_t gain(GainId g, std::uint32_t, std::uint64_t j) const { return gains_.at(g).at(j); }
   std::uint64_t rope_step(std::uint64_t i) const { return rope_steps.at(i); }
   std::int64_t table(TableId id, std::uint64_t row, std::uint64_t column) const {
-    switch (id) {
-      case TableId::kExp2:
-        return exp2_table()[column];
-      case TableId::kRope:
-        return rope_table()[512 * row + column];
-      case TableId::kSilu:
-        return silu_table()[65536 * row + column];
-      case TableId::kGumbel:
-        return gumbel_table()[4096 * row + column];
-      default:
-        return mass_table()[column];
-    }
+    return table_entry(id, row, column);
   }
   std::uint32_t noise_word(std::uint32_t t, std::uint64_t j) const {
     return noise(sampling.seed, t, static_cast<std::uint32_t>(j / 8))[j % 8];

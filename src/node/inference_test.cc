@@ -36,13 +36,16 @@ TEST(Inference, ManyAtATimeFromManyThreadsAreTheWorkersReceipts) {
     if (i % 7 == 0) asks[i].stop = {"a"};
   }
   std::vector<Heard> heard(asks.size());
+  Gate gate;  // the engine stands in it until all are there: otherwise they might come one by one
+  const auto hold = [&](const TokenInfo&) { gate.pass(); };
   std::vector<std::thread> threads;
   for (std::size_t t = 0; t < 4; ++t) {
     threads.emplace_back([&, t] {
-      for (std::size_t i = t; i < asks.size(); i += 4) toy.submit(asks[i], heard[i]);
+      for (std::size_t i = t; i < asks.size(); i += 4) toy.submit(asks[i], heard[i], hold);
     });
   }
   for (std::thread& thread : threads) thread.join();
+  gate.open();
   for (std::size_t i = 0; i < asks.size(); ++i) {
     const Result<Finished> finished = heard[i].wait();
     ASSERT_TRUE(finished) << finished.error().message;

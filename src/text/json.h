@@ -17,8 +17,7 @@ namespace otr::text {
 inline constexpr JsonBounds kTokenizerBounds = {.max_bytes = std::size_t{64} << 20,
                                                 .max_values = std::size_t{4} << 20};
 
-// Any well-formed JSON within the bounds and kMaxJsonDepth. `what` names the source in errors. An
-// object with the same key twice is refused: readers differ in which of them counts.
+// parse_bounded_json with the bounds of a tokeniser where none are given.
 [[nodiscard]] Result<Json> parse_json(std::string_view source, std::string_view what,
                                       const JsonBounds& bounds = kTokenizerBounds);
 

@@ -1,0 +1,65 @@
+// The audit flow, top to bottom in fisherman.cc: fetch what was posted, recompute a sample that
+// nobody can predict, challenge what is false, and play every game to its end.
+//
+// It decides everything from the ledger's state, anew at every step, and needs nothing of its own
+// but its keys: killed in mid-game and started again, it computes again and goes on. What a data
+// server withholds it demands on the ledger; what a server gives it checks against the claim.
+#ifndef OTR_ROLLUP_FISHERMAN_H_
+#define OTR_ROLLUP_FISHERMAN_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "crypto/secp256k1.h"
+#include "rollup/mirror.h"
+#include "rollup/pass.h"
+#include "rollup/ports.h"
+
+namespace otr::rollup {
+
+struct FishermanOptions {
+  crypto::PrivateKey key;               // pays bonds, receives rewards
+  Hash sampling_key{};                  // secret, of the ECVRF (RFC 9381)
+  std::uint32_t check_ppm = 1'000'000;  // share of claims that it recomputes
+  std::function<const Weights*(const Hash& model_root)> weights;  // null: that model is not here
+  // Who serves the data of an operator; null: nobody, all is demanded on the ledger.
+  std::function<DataPort*(const crypto::Address& operator_address)> data;
+};
+
+struct FishermanGauges {
+  std::uint64_t claims_seen = 0, sampled = 0;
+  std::uint64_t agreed = 0;  // recomputed, equal to the claim
+  std::uint64_t false_claims = 0;
+  std::uint64_t sealed = 0;  // not for its eyes
+  std::uint64_t unknown_model = 0;
+  std::uint64_t withheld = 0;  // demanded on the ledger
+  std::uint64_t games_open = 0, games_won = 0, games_lost = 0;
+  std::uint64_t bonds_at_risk = 0;
+  std::uint64_t next_clock_ms = 0;  // the first of its own clocks to run out; 0: none runs
+  std::uint64_t refused = 0;
+  std::string last_refusal;
+};
+
+class Fisherman {
+ public:
+  // `mirror` must outlive it.
+  Fisherman(Mirror& mirror, FishermanOptions options);
+  ~Fisherman();
+
+  // Looks at the ledger once and does what is due. kReject: the ledger's port lies. Other errors of
+  // the network pass: the next step tries again.
+  [[nodiscard]] Status step(std::uint64_t now);
+  [[nodiscard]] FishermanGauges gauges() const;
+
+ private:
+  struct Body;
+  std::unique_ptr<Body> body_;
+};
+
+}  // namespace otr::rollup
+
+#endif  // OTR_ROLLUP_FISHERMAN_H_

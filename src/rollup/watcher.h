@@ -1,0 +1,69 @@
+// What a client does with its receipts after the answer: it sees to it that they are posted, or
+// forces them (SPEC SET-27), reports two answers to one request (SET-28), settles what is final
+// (SET-15) and takes its deposit back where the operator fell (SET-13).
+#ifndef OTR_ROLLUP_WATCHER_H_
+#define OTR_ROLLUP_WATCHER_H_
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "crypto/secp256k1.h"
+#include "protocol/receipt.h"
+#include "rollup/mirror.h"
+#include "rollup/ports.h"
+
+namespace otr::rollup {
+
+// Where a receipt's claim stands (the ladder's rungs after "claim signed").
+enum class Standing : std::uint8_t {
+  kNotPosted,   // in no batch that is shown
+  kForced,      // not posted, and demanded so on the ledger
+  kPosted,      // in a batch whose window is open
+  kChallenged,  // held by a game
+  kFinal,
+  kPaid,
+  kRefuted,  // proven false
+  kVoid,     // its operator fell or its model was voided before it was final
+};
+[[nodiscard]] std::string_view name_of(Standing standing);
+
+struct Whereabouts {
+  Standing standing = Standing::kNotPosted;
+  std::uint64_t batch = 0;  // 0: in none
+  std::uint32_t index = 0;
+  std::optional<bool> drawn;  // nothing: the beacon of its batch is not revealed
+};
+
+class Watcher {
+ public:
+  // Forces what is not posted `patience_ms` after it was given.
+  Watcher(Mirror& mirror, crypto::PrivateKey key, std::uint64_t patience_ms)
+      : mirror_(mirror), key_(std::move(key)), patience_ms_(patience_ms) {}
+
+  // A receipt whose checks have passed (protocol/verify.h).
+  void add(protocol::Receipt receipt, std::uint64_t now);
+  // `data`: who serves batches of the receipts' operators; null: nobody.
+  [[nodiscard]] Status step(std::uint64_t now, DataPort* data);
+  [[nodiscard]] Whereabouts whereabouts(const Hash& claim_hash) const;
+
+ private:
+  struct Watched {
+    protocol::Receipt receipt;
+    std::uint64_t since = 0;  // when it was given
+    std::uint64_t batch = 0;  // where it was found; 0: nowhere yet
+    std::uint32_t index = 0;
+    std::vector<Hash> path;
+  };
+  Mirror& mirror_;
+  crypto::PrivateKey key_;
+  std::uint64_t patience_ms_;
+  std::map<Hash, Watched> watched_;  // by claim hash
+};
+
+}  // namespace otr::rollup
+
+#endif  // OTR_ROLLUP_WATCHER_H_
