@@ -22,7 +22,7 @@ Result<int> open_beside(const std::filesystem::path& ledger, const char* suffix)
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
   if (descriptor >= 0) return descriptor;
   return fail(ErrorKind::kIo, "The file " + path + " cannot be opened: " + std::strerror(errno) +
-                                  "; the ledger's folder must be there and writable.");
+                                  "; its folder must be there and writable.");
 }
 
 Hash check_of(ByteView mark) { return crypto::sha256({as_bytes("OTR.head"), mark}); }
@@ -33,13 +33,13 @@ void close_if_open(int descriptor) {
 
 }  // namespace
 
-Result<Lock> Lock::take(const std::filesystem::path& ledger) {
-  OTR_TRY_ASSIGN(const int descriptor, open_beside(ledger, "-lock"));
+Result<Lock> Lock::take(const std::filesystem::path& file, const char* name) {
+  OTR_TRY_ASSIGN(const int descriptor, open_beside(file, "-lock"));
   Lock lock(descriptor);
   if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return lock;
-  return fail(ErrorKind::kIo, "The ledger " + ledger.string() +
+  return fail(ErrorKind::kIo, std::string(name) + " " + file.string() +
                                   " is held by another process: only one may write; stop it, or "
-                                  "read with `otr ledger tail`.");
+                                  "read a ledger with `otr ledger tail`.");
 }
 
 Lock::Lock(Lock&& other) noexcept : descriptor_(std::exchange(other.descriptor_, -1)) {}

@@ -1,5 +1,5 @@
-// Two small files beside the ledger: one that only one process can hold, and one that remembers
-// what was acknowledged (SPEC STORE-3).
+// Two small files beside a ledger, or a role's journal: one that only one process can hold, and one
+// that remembers what was acknowledged (SPEC STORE-3).
 #ifndef OTR_SETTLEMENT_GUARD_H_
 #define OTR_SETTLEMENT_GUARD_H_
 
@@ -15,8 +15,9 @@ namespace otr::settlement {
 // `FILE-lock`, held until this object goes (or the process dies, however it dies).
 class Lock {
  public:
-  // kIo where another process holds it.
-  [[nodiscard]] static Result<Lock> take(const std::filesystem::path& ledger);
+  // kIo where another process holds it; `name` is how the error calls the file.
+  [[nodiscard]] static Result<Lock> take(const std::filesystem::path& file,
+                                         const char* name = "The ledger");
   Lock(Lock&& other) noexcept;
   Lock& operator=(Lock&& other) noexcept;
   ~Lock();

@@ -3,7 +3,7 @@
 namespace otr::settlement {
 namespace {
 
-const char* advice_on(int code) {
+std::string advice_on(int code, const Wording& wording) {
   switch (code & 0xFF) {
     case SQLITE_FULL:
       return "; make room on its disk and open it again: nothing acknowledged is lost";
@@ -18,7 +18,7 @@ const char* advice_on(int code) {
       return "; its disk fails: copy the folder away, then open the copy";
     case SQLITE_NOTADB:
     case SQLITE_CORRUPT:
-      return "; the file is damaged: restore it with `otr ledger import` from an export";
+      return std::string("; the file is damaged: ") + wording.repair;
     default:
       return "";
   }
@@ -27,11 +27,11 @@ const char* advice_on(int code) {
 }  // namespace
 
 Result<Database> Database::open(const std::filesystem::path& file, int flags,
-                                const std::string& vfs) {
+                                const std::string& vfs, Wording wording) {
   sqlite3* handle = nullptr;
   const int code = sqlite3_open_v2(file.c_str(), &handle, flags | SQLITE_OPEN_PRIVATECACHE,
                                    vfs.empty() ? nullptr : vfs.c_str());
-  Database database(file, handle);
+  Database database(file, handle, wording);
   if (code != SQLITE_OK) return database.error("opened");
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, 5000);
@@ -41,8 +41,8 @@ Result<Database> Database::open(const std::filesystem::path& file, int flags,
 std::unexpected<Error> Database::error(const char* what) const {
   const int code = handle_ == nullptr ? SQLITE_NOMEM : sqlite3_extended_errcode(handle_.get());
   const char* reason = handle_ == nullptr ? "out of memory" : sqlite3_errmsg(handle_.get());
-  return fail(ErrorKind::kIo, "The ledger " + file_.string() + " cannot be " + what + ": " +
-                                  reason + advice_on(code) + ".");
+  return fail(ErrorKind::kIo, std::string(wording_.name) + " " + file_.string() + " cannot be " +
+                                  what + ": " + reason + advice_on(code, wording_) + ".");
 }
 
 Status Database::run(const char* sql) const {
