@@ -24,7 +24,7 @@ FLOORS = {
     6: "prover dispute eval openai",
     7: "ledger",
     8: "settlement",
-    9: "node",
+    9: "node rollup",
     10: "service sim",
     11: "client",
     12: "apps",

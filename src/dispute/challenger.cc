@@ -56,8 +56,25 @@ Status Challenger::learn(const referee::MicroTrace* micro, const Demand& demand,
 }
 
 void Challenger::learn(const referee::Answer& answer) {
-  roots_.insert_or_assign(merkle::list_root(merkle::Kind::kMicroTrace, answer.tensor_roots),
-                          answer.tensor_roots);
+  const Hash root = merkle::list_root(merkle::Kind::kMicroTrace, answer.tensor_roots);
+  roots_.insert_or_assign(root, answer.tensor_roots);
+  for (const Opening& opening : answer.outputs) {
+    if (opening.tree.place != Place::kMicro) continue;
+    known_.insert_or_assign({root, {opening.tree, 0, opening.begin, opening.end}}, opening);
+  }
+}
+
+// A tile that the answer itself showed and that is another than mine: no need to look for one.
+std::optional<std::uint64_t> Challenger::shown_tile(const Hash& micro_root, const TreeId& tree) {
+  for (const auto& [key, opening] : known_) {
+    const auto& [root, demand] = key;
+    const bool is_tile = root == micro_root && demand.tree == tree && demand.level == 0 &&
+                         demand.end == demand.begin + 1;
+    if (is_tile && opening.tiles != mine_.open(tree, demand.begin, demand.end).tiles) {
+      return demand.begin;
+    }
+  }
+  return std::nullopt;
 }
 
 const Opening* Challenger::known(const Hash& micro_root, const Demand& demand) const {
@@ -259,7 +276,8 @@ Next Challenger::prove_tensor(const referee::MicroTrace& micro, Tensor tensor,
   const TreeId tree = micro_tree(tensor);
   const auto facts = referee::tree_facts(mine_.statement(), &micro, tree);
   const bool stops = honest_.stop && honest_.stop->tensor == tensor;
-  const Found found = walk(micro.root, tree);
+  const auto shown = stops ? std::nullopt : shown_tile(micro.root, tree);
+  const Found found = shown ? Found(*shown) : walk(micro.root, tree);
   if (const auto* demand = std::get_if<Demand>(&found)) return act(*demand);
   const auto* leaf = std::get_if<std::uint64_t>(&found);
   std::uint64_t index = stops ? honest_.stop->index : facts->rows * facts->cols;

@@ -53,6 +53,8 @@ class Challenger {
 
   [[nodiscard]] const referee::Opening* known(const Hash& micro_root,
                                               const referee::Demand& demand) const;
+  [[nodiscard]] std::optional<std::uint64_t> shown_tile(const Hash& micro_root,
+                                                        const referee::TreeId& tree);
   // The leftmost leaf that the claim has and the archive does not, or what must be known first.
   [[nodiscard]] Found walk(const Hash& micro_root, const referee::TreeId& tree);
   [[nodiscard]] Next search();

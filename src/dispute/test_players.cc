@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "dispute/challenger.h"
+#include "dispute/recompute.h"
 #include "dispute/worker.h"
 #include "machine/tables.h"
 #include "protocol/finish.h"
@@ -22,22 +23,6 @@ model::Artifact make_artifact(const model::RandomArtifactOptions& options) {
 
 const std::vector<std::int64_t>& slot(const trace::MicroTensors& tensors, Tensor tensor) {
   return tensors[static_cast<std::size_t>(tensor)];
-}
-
-void append_rows(trace::TraceBuilder& trace, std::uint32_t layer, const machine::Shape& shape,
-                 const trace::MicroTensors& tensors) {
-  for (std::uint32_t g = 0; g < shape.kv_heads; ++g) {
-    std::vector<std::int16_t> k;
-    std::vector<std::int8_t> v;
-    for (std::uint32_t j = g * shape.head_dim; j < (g + 1) * shape.head_dim; ++j) {
-      k.push_back(static_cast<std::int16_t>(slot(tensors, Tensor::kK)[j]));
-      v.push_back(static_cast<std::int8_t>(slot(tensors, Tensor::kV)[j]));
-    }
-    trace.append_kv(layer, g, k, static_cast<int>(slot(tensors, Tensor::kKExp)[g]), v,
-                    static_cast<int>(slot(tensors, Tensor::kVExp)[g]));
-  }
-  const auto& x = slot(tensors, Tensor::kXOut);
-  trace.append_residual(layer, std::vector<std::int32_t>(x.begin(), x.end()));
 }
 
 Execution execution_of(const World& world, const trace::TraceBuilder& trace) {
@@ -79,7 +64,7 @@ std::optional<Pass> work(const World& world, const Alter& alter) {
       if (computed.stop && !alter) return std::nullopt;
       if (alter) alter(execution, position, computed.tensors);
       if (l < shape.layers) {
-        append_rows(run.trace, l, shape, computed.tensors);
+        append_rows(run.trace, l, computed.tensors);
         continue;
       }
       const std::int64_t token = slot(computed.tensors, Tensor::kToken)[0];
@@ -96,41 +81,13 @@ std::optional<Pass> work(const World& world, const Alter& alter) {
 }
 
 Pass recompute(const World& world, const std::vector<std::uint32_t>& tokens) {
+  Recomputed made = recompute(world.artifact.view(), world.facts.program, world.request.sampling,
+                              world.request.prompt_count, tokens);
   Pass run(world);
+  run.trace = std::move(made.trace);
   run.tokens = tokens;
-  const machine::Shape& shape = world.facts.program.shape;
-  const Execution execution = execution_of(world, run.trace);
-  for (const std::uint32_t id : tokens) run.trace.append_token(id);
-  const auto last = static_cast<std::uint32_t>(tokens.size() - 1);
-  const trace::MicroTensors zeros = [&] {
-    trace::MicroTensors tensors;
-    for (const Tensor tensor :
-         {Tensor::kK, Tensor::kKExp, Tensor::kV, Tensor::kVExp, Tensor::kXOut}) {
-      tensors[static_cast<std::size_t>(tensor)].assign(
-          std::max({shape.hidden, shape.kv_width(), shape.kv_heads}), 0);
-    }
-    tensors[static_cast<std::size_t>(Tensor::kXOut)].resize(shape.hidden);
-    return tensors;
-  }();
-  for (std::uint32_t l = 0; l < shape.layers; ++l) {
-    for (std::uint32_t t = 0; t < last; ++t) {
-      if (run.broken) {
-        append_rows(run.trace, l, shape, zeros);
-        continue;
-      }
-      const Computed computed = compute_position(execution, {t, l});
-      if (computed.stop) run.broken = referee::Position{t, l};
-      append_rows(run.trace, l, shape, run.broken ? zeros : computed.tensors);
-    }
-  }
-  for (auto t = static_cast<std::uint32_t>(world.prompt.size() - 1); t < last && !run.broken; ++t) {
-    const Computed computed = compute_position(execution, {t, kHeadLayer});
-    if (computed.stop) {
-      run.broken = referee::Position{t, kHeadLayer};
-    } else {
-      run.choices.push_back(static_cast<std::uint32_t>(slot(computed.tensors, Tensor::kToken)[0]));
-    }
-  }
+  run.choices = std::move(made.choices);
+  run.broken = made.broken;
   return run;
 }
 

@@ -32,18 +32,6 @@ Status check_session_posts(const Call& call, const PostBatch& body, const Operat
               "SESSION_EXPIRED");
 }
 
-// SPEC SET-24: the time from which on the batch may become final. 0: its beacon is awaited.
-std::uint64_t final_at(const State& state, const Batch& batch, std::uint64_t now) {
-  const Parameters& parameters = parameters_of(state, batch);
-  const std::uint64_t window = window_end(state, batch);
-  const auto beacon = state.beacon.find(batch.round);
-  if (beacon != state.beacon.end()) {
-    return std::max(window, beacon->second.revealed_at + parameters.draw + parameters.report);
-  }
-  const std::uint64_t dead_at = batch.posted_at + parameters.beacon_dead;
-  return now >= dead_at ? std::max(window, dead_at) : 0;
-}
-
 void end_batch(const Call& call, std::uint64_t number, Batch& batch, BatchStatus status) {
   Operator& self = call.state.operators.at(batch.operator_address);
   const std::uint32_t kept = status == BatchStatus::kFinal ? batch.held : 0;

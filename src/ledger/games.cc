@@ -10,15 +10,6 @@
 namespace otr::ledger {
 namespace {
 
-LeafKey leaf_key(const ClaimKey& claim, const referee::Leaf& leaf) {
-  return {.claim = claim,
-          .t = leaf.t,
-          .tile = leaf.tile,
-          .stream = static_cast<std::uint32_t>(leaf.stream.kind),
-          .layer = leaf.stream.layer,
-          .head = leaf.stream.kv_head};
-}
-
 Result<GameEntry*> find_game(State& state, std::uint64_t number) {
   const auto found = state.games.find(number);
   if (found == state.games.end()) {
@@ -152,16 +143,13 @@ Status move_game(const Call& call, std::uint64_t number, GameEntry& entry, Batch
       .statement = statement,
       .bound = std::nullopt,
       .refuted = is_dead(state, batch) || state.claims.at(entry.claim_key).refuted};
-  if (leaf) {
-    const auto bound = state.bound_leaves.find(leaf_key(entry.claim_key, *leaf));
-    if (bound != state.bound_leaves.end()) facts.bound = bound->second;
-  }
+  if (leaf) facts.bound = bound_answer(state, entry.claim_key, *leaf);
   if (facts.refuted && !std::holds_alternative<dispute::Close>(move.action)) {
     return refuse(Refusal::kBadState, "The claim has fallen already: close the game.");
   }
   OTR_TRY_ASSIGN(dispute::Game next, dispute::apply(entry.game, move, call.now, facts));
   if (leaf && next.micro_root && !facts.bound) {
-    state.bound_leaves.emplace(leaf_key(entry.claim_key, *leaf), *next.micro_root);
+    state.bound_leaves.emplace(LeafKey::of(entry.claim_key, *leaf), *next.micro_root);
   }
   play(entry, std::move(next));
   call.emit(EventKind::kMoved, call.signer, entry.game_digest, number,

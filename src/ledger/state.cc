@@ -156,6 +156,32 @@ std::optional<bool> is_drawn(const State& state, const Batch& batch, std::uint32
   return is_drawn(beacon->second.value, batch.root, index, parameters_of(state, batch).draw_ppm);
 }
 
+LeafKey LeafKey::of(const ClaimKey& claim, const referee::Leaf& leaf) {
+  return {.claim = claim,
+          .t = leaf.t,
+          .tile = leaf.tile,
+          .stream = static_cast<std::uint32_t>(leaf.stream.kind),
+          .layer = leaf.stream.layer,
+          .head = leaf.stream.kv_head};
+}
+
+std::optional<Hash> bound_answer(const State& state, const ClaimKey& claim,
+                                 const referee::Leaf& leaf) {
+  const auto found = state.bound_leaves.find(LeafKey::of(claim, leaf));
+  return found == state.bound_leaves.end() ? std::nullopt : std::optional(found->second);
+}
+
+std::uint64_t final_at(const State& state, const Batch& batch, std::uint64_t now) {
+  const Parameters& parameters = parameters_of(state, batch);
+  const std::uint64_t window = window_end(state, batch);
+  const auto beacon = state.beacon.find(batch.round);
+  if (beacon != state.beacon.end()) {
+    return std::max(window, beacon->second.revealed_at + parameters.draw + parameters.report);
+  }
+  const std::uint64_t dead_at = batch.posted_at + parameters.beacon_dead;
+  return now >= dead_at ? std::max(window, dead_at) : 0;
+}
+
 bool is_final(const State& state, const ClaimKey& claim) {
   const auto batch = state.batches.find(claim.batch);
   if (batch == state.batches.end() || claim.index >= batch->second.count) return false;

@@ -212,6 +212,7 @@ struct LeafKey {
   ClaimKey claim;
   std::uint64_t t = 0, tile = 0;
   std::uint32_t stream = 0, layer = 0, head = 0;
+  [[nodiscard]] static LeafKey of(const ClaimKey& claim, const referee::Leaf& leaf);
   friend auto operator<=>(const LeafKey&, const LeafKey&) = default;
   template <class V>
   void each(V& visit) {
@@ -389,6 +390,8 @@ struct State {
 [[nodiscard]] bool is_void(const State& state, const Batch& batch);  // SPEC SET-25
 // The first millisecond after the window (SPEC SET-23).
 [[nodiscard]] std::uint64_t window_end(const State& state, const Batch& batch);
+// SPEC SET-24: the time from which on the batch may become final. 0: its beacon is awaited.
+[[nodiscard]] std::uint64_t final_at(const State& state, const Batch& batch, std::uint64_t now);
 // SPEC SET-29: x of the leaf is below draw_ppm * 2^256 / 10^6.
 [[nodiscard]] bool is_drawn(const Hash& value, const Hash& batch_root, std::uint32_t index,
                             std::uint32_t draw_ppm);
@@ -396,6 +399,9 @@ struct State {
 [[nodiscard]] std::optional<bool> is_drawn(const State& state, const Batch& batch,
                                            std::uint32_t index);
 [[nodiscard]] bool is_final(const State& state, const ClaimKey& claim);  // SPEC SET-26
+// The micro-trace root of the first answer to a leaf of a claim (SPEC GAME-5).
+[[nodiscard]] std::optional<Hash> bound_answer(const State& state, const ClaimKey& claim,
+                                               const referee::Leaf& leaf);
 // The batch root over claim hashes (SPEC SET-20). Requires 1 to kMaxBatch of them.
 [[nodiscard]] Hash batch_root(const std::vector<Hash>& claim_hashes);
 // That the claim hash is leaf `index` of a batch (PATH_INVALID).

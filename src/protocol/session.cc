@@ -149,15 +149,19 @@ Hash runtime_hash(std::string_view kind, std::span<const ByteView> registers) {
   return tagged("OTR.runt", {bytes});
 }
 
-Hash registration_digest(const SessionDocument& document) {
+Hash evidence_hash(const SessionDocument& document) {
   Bytes items;
   for (const EvidenceItem& item : document.evidence) {
     append(items, tagged("OTR.item", {little_endian(static_cast<std::uint32_t>(item.name.size())),
                                       as_bytes(item.name), item.data}));
   }
+  return tagged("OTR.evid", {document.nonce, items});
+}
+
+Hash registration_digest(const SessionDocument& document) {
   return signing_digest(document.ledger, StructHasher(kRegistrationType)
                                              .word(session_id(document.session, document.ledger))
-                                             .word(tagged("OTR.evid", {document.nonce, items}))
+                                             .word(evidence_hash(document))
                                              .finish());
 }
 

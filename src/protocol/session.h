@@ -70,6 +70,8 @@ struct SessionDocument {
 // SPEC SESS-4: `kind` is "tdx", "sev-snp", "nitro" or "simulated"; `registers` in the order there.
 [[nodiscard]] Hash runtime_hash(std::string_view kind, std::span<const ByteView> registers);
 
+// SPEC SESS-2: the nonce and every byte of evidence.
+[[nodiscard]] Hash evidence_hash(const SessionDocument& document);
 // SPEC SESS-2: what the session key signs, over statement, nonce and every byte of evidence.
 [[nodiscard]] Hash registration_digest(const SessionDocument& document);
 

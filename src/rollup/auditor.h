@@ -20,15 +20,15 @@ namespace otr::rollup {
 class Auditor {
  public:
   // `secret` and `length` are those of the genesis' anchor.
-  Auditor(Mirror& mirror, crypto::PrivateKey key, Hash secret, std::uint64_t length)
-      : mirror_(mirror), key_(std::move(key)), secret_(secret), length_(length) {}
+  Auditor(Mirror& mirror, const crypto::PrivateKey& key, Hash secret, std::uint64_t length)
+      : mirror_(mirror), key_(key), secret_(secret), length_(length) {}
 
   // Reveals the next value where one is due and a checkpoint allows it.
   [[nodiscard]] Status step(std::uint64_t now);
 
  private:
   Mirror& mirror_;
-  crypto::PrivateKey key_;
+  const crypto::PrivateKey& key_;
   Hash secret_;
   std::uint64_t length_;
 };

@@ -21,8 +21,9 @@
 
 namespace otr::rollup {
 
+// The key must outlive the fisherman.
 struct FishermanOptions {
-  crypto::PrivateKey key;               // pays bonds, receives rewards
+  const crypto::PrivateKey& key;        // pays bonds, receives rewards
   Hash sampling_key{};                  // secret, of the ECVRF (RFC 9381)
   std::uint32_t check_ppm = 1'000'000;  // share of claims that it recomputes
   std::function<const Weights*(const Hash& model_root)> weights;  // null: that model is not here

@@ -5,6 +5,9 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -16,6 +19,11 @@
 
 namespace otr::rollup {
 
+struct GameMove {
+  std::uint64_t game = 0;
+  dispute::Move move;
+};
+
 class Mirror {
  public:
   // The ledger of this id, from its genesis on. kReject where the port shows another one.
@@ -26,9 +34,15 @@ class Mirror {
   [[nodiscard]] Status catch_up();
 
   [[nodiscard]] const ledger::State& state() const { return replay_.state(); }
-  // Moves of the games against a claim in the order of the ledger, those of ended games too until
-  // the claim's batch is final or void. What was revealed in one game serves all.
-  [[nodiscard]] const std::vector<dispute::Move>& moves(const ledger::ClaimKey& claim) const;
+  // Moves of the games against a claim in the order of the ledger, those of ended games too as long
+  // as one is open. What was revealed in one game serves all.
+  [[nodiscard]] const std::vector<GameMove>& moves(const ledger::ClaimKey& claim) const;
+  // Games that have not ended, and batches that are neither final nor void, ascending.
+  [[nodiscard]] const std::set<std::uint64_t>& open_games() const { return open_games_; }
+  [[nodiscard]] const std::set<std::uint64_t>& open_batches() const { return open_batches_; }
+  // The first batch of an operator with this root; nothing where there is none.
+  [[nodiscard]] std::optional<std::uint64_t> batch_of(const crypto::Address& operator_address,
+                                                      const Hash& root) const;
 
   // Signs as the account with its next nonce, submits, and catches up. kReject with the ledger's
   // code; any other error: look at the state again before sending it again. The nonce is that of
@@ -37,11 +51,14 @@ class Mirror {
 
  private:
   Mirror(LedgerPort& port, settlement::Replay replay) : port_(&port), replay_(std::move(replay)) {}
-  void note_move(const settlement::Row& row);
+  void note(const settlement::Row& row);
+  void drop_ended();
 
   LedgerPort* port_;
-  mutable settlement::Replay replay_;
-  std::map<ledger::ClaimKey, std::vector<dispute::Move>> moves_;
+  settlement::Replay replay_;
+  std::map<ledger::ClaimKey, std::vector<GameMove>> moves_;
+  std::set<std::uint64_t> open_games_, open_batches_;
+  std::map<std::pair<crypto::Address, Hash>, std::uint64_t> batches_;
 };
 
 }  // namespace otr::rollup

@@ -18,6 +18,7 @@
 
 #include "base/result.h"
 #include "crypto/secp256k1.h"
+#include "dispute/game.h"
 #include "protocol/receipt.h"
 #include "rollup/journal.h"
 #include "rollup/mirror.h"
@@ -25,15 +26,18 @@
 
 namespace otr::rollup {
 
+// The key must outlive the operator.
 struct OperatorOptions {
-  crypto::PrivateKey key;
+  const crypto::PrivateKey& key;
   std::uint64_t value = 1;           // what a claim may carry (SPEC SET-20)
   std::uint32_t max_batch = 1024;    // claims
   std::uint64_t batch_every_ms = 0;  // a batch is posted when it is full or its oldest this old
   // The weights of the model of a root, to answer with; null: none here.
   std::function<const Weights*(const Hash& model_root)> weights;
-  // What was committed to; null: computed again from the receipt. Cheats of the tests set it.
-  std::function<std::shared_ptr<Case>(const protocol::Receipt&)> committed;
+  // What to play on a claim; null: what an honest worker plays. Cheats set it.
+  std::function<dispute::Action(const protocol::Receipt&, const dispute::Game&,
+                                const dispute::Facts&)>
+      respond;
 };
 
 struct OperatorGauges {
@@ -53,6 +57,8 @@ class Operator : public DataPort {
 
   // A receipt that it countersigned, of its own session on this ledger. Durable when it returns.
   // The same again is a success. Any thread; the rest is one thread's.
+  // kBadInput where it is no receipt, kReject where it is another operator's, or sealed: who cannot
+  // show prompt and request on demand must not post the claim (docs/limitations.md).
   [[nodiscard]] Status add(const std::string& receipt_text, std::uint64_t now);
 
   // Looks at the ledger once and does what is due. kReject: the ledger's port lies. Other errors of

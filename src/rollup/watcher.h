@@ -1,6 +1,6 @@
 // What a client does with its receipts after the answer: it sees to it that they are posted, or
-// forces them (SPEC SET-27), reports two answers to one request (SET-28), settles what is final
-// (SET-15) and takes its deposit back where the operator fell (SET-13).
+// forces them (SPEC SET-27), reports two answers to one request (SET-28), and knows where each
+// stands.
 #ifndef OTR_ROLLUP_WATCHER_H_
 #define OTR_ROLLUP_WATCHER_H_
 
@@ -41,8 +41,8 @@ struct Whereabouts {
 class Watcher {
  public:
   // Forces what is not posted `patience_ms` after it was given.
-  Watcher(Mirror& mirror, crypto::PrivateKey key, std::uint64_t patience_ms)
-      : mirror_(mirror), key_(std::move(key)), patience_ms_(patience_ms) {}
+  Watcher(Mirror& mirror, const crypto::PrivateKey& key, std::uint64_t patience_ms)
+      : mirror_(mirror), key_(key), patience_ms_(patience_ms) {}
 
   // A receipt whose checks have passed (protocol/verify.h).
   void add(protocol::Receipt receipt, std::uint64_t now);
@@ -57,11 +57,17 @@ class Watcher {
     std::uint64_t batch = 0;  // where it was found; 0: nowhere yet
     std::uint32_t index = 0;
     std::vector<Hash> path;
+    std::uint64_t searched = 0;  // the last batch that was looked through
   };
+  Status find(const Hash& hash, Watched& watched, DataPort* data);
+  Status act(const Hash& hash, Watched& watched, std::uint64_t now);
+  Status report(const Watched& a, const Watched& b);
   Mirror& mirror_;
-  crypto::PrivateKey key_;
+  const crypto::PrivateKey& key_;
   std::uint64_t patience_ms_;
-  std::map<Hash, Watched> watched_;  // by claim hash
+  std::map<Hash, Watched> watched_;                 // by claim hash
+  std::map<Hash, Hash> first_;                      // claim hash by request hash
+  std::vector<std::pair<Hash, Hash>> two_answers_;  // claim hashes
 };
 
 }  // namespace otr::rollup

@@ -96,6 +96,7 @@ class Replay {
   // kReject with the height and what differs.
   [[nodiscard]] Status add(const Row& row);
   [[nodiscard]] ledger::State& state() { return state_; }
+  [[nodiscard]] const ledger::State& state() const { return state_; }
 
  private:
   explicit Replay(ledger::State state) : state_(std::move(state)) {}

@@ -1,0 +1,272 @@
+// The audit flow, top to bottom: step() says what a fisherman does, in this order.
+#include "rollup/fisherman.h"
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include "crypto/ecvrf.h"
+#include "rollup/batch_data.h"
+#include "rollup/clocks.h"
+#include "rollup/suit.h"
+
+namespace otr::rollup {
+namespace {
+
+using dispute::Side;
+using ledger::ClaimKey;
+
+enum class Finding : std::uint8_t { kUnsampled, kAgrees, kFalse, kSealed, kUnknownModel, kUnbound };
+
+}  // namespace
+
+struct Fisherman::Body {
+  Mirror& mirror;
+  FishermanOptions options;
+  crypto::VrfKey sampling;
+  FishermanGauges gauges = {};
+  std::map<std::uint64_t, std::vector<ClaimData>> fetched = {};  // by open batch
+  std::map<ClaimKey, Finding> findings = {};
+  std::map<ClaimKey, Suit> suits = {};
+  std::set<std::uint64_t> games = {};  // mine that have not ended
+  std::uint64_t last_seen = 0;         // batch
+
+  [[nodiscard]] const ledger::State& state() const { return mirror.state(); }
+  [[nodiscard]] bool is_mine(const ledger::GameEntry& game) const {
+    return game.challenger == options.key.address();
+  }
+  [[nodiscard]] bool has_game(const ClaimKey& key) const;
+  [[nodiscard]] const Weights* weights_of(const ClaimKey& key) const;
+  [[nodiscard]] bool is_sampled(const ledger::Batch& batch, std::uint32_t index) const;
+
+  void take_stock();
+  Status play(std::uint64_t number, std::uint64_t now);
+  Status look_at(std::uint64_t number, std::uint64_t now);
+  Status fetch(std::uint64_t number, std::uint64_t now, const std::vector<std::uint32_t>& wanted);
+  Finding judge(const ClaimKey& key, const ClaimData& data);
+  Status challenge(const ClaimKey& key);
+  Suit& suit_of(const ledger::GameEntry& game);
+  Status sent(Status status);
+};
+
+Fisherman::Fisherman(Mirror& mirror, FishermanOptions options) {
+  crypto::VrfKey sampling = crypto::VrfKey::from_seed(options.sampling_key);
+  body_ = std::make_unique<Body>(Body{mirror, std::move(options), std::move(sampling)});
+}
+Fisherman::~Fisherman() = default;
+
+Status Fisherman::step(std::uint64_t now) {
+  Body& body = *body_;
+  // 1. What has happened, by its own replay.
+  OTR_TRY(body.mirror.catch_up());
+  body.take_stock();
+  // 2. Games first: their clocks run.
+  for (const std::uint64_t number : std::set(body.games)) OTR_TRY(body.play(number, now));
+  // 3. Every batch that can still be challenged: fetch, sample, recompute, challenge what is false.
+  for (const std::uint64_t number : std::set(body.mirror.open_batches())) {
+    OTR_TRY(body.look_at(number, now));
+  }
+  body.take_stock();
+  return {};
+}
+
+FishermanGauges Fisherman::gauges() const { return body_->gauges; }
+
+// --- 1.
+// -------------------------------------------------------------------------------------------
+
+void Fisherman::Body::take_stock() {
+  for (const std::uint64_t number : std::set(games)) {
+    const ledger::GameEntry& game = state().games.at(number);
+    if (game.stage != ledger::Stage::kEnded) continue;
+    games.erase(number);
+    if (state().claims.at(game.claim_key).refuted) ++gauges.games_won;
+    if (game.game.phase == dispute::Phase::kUpheld) ++gauges.games_lost;
+  }
+  gauges.bonds_at_risk = gauges.next_clock_ms = 0;
+  for (const std::uint64_t number : mirror.open_games()) {
+    const ledger::GameEntry& game = state().games.at(number);
+    if (!is_mine(game)) continue;
+    games.insert(number);
+    findings[game.claim_key] = Finding::kFalse;
+    gauges.bonds_at_risk += game.bond;
+    const std::uint64_t end = clock_end(state(), game, Side::kChallenger);
+    if (end != 0 && (gauges.next_clock_ms == 0 || end < gauges.next_clock_ms)) {
+      gauges.next_clock_ms = end;
+    }
+  }
+  gauges.games_open = games.size();
+  const auto is_over = [&](const ClaimKey& key) {
+    return !mirror.open_batches().contains(key.batch) && !has_game(key);
+  };
+  std::erase_if(fetched,
+                [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
+  std::erase_if(findings, [&](const auto& entry) { return is_over(entry.first); });
+  std::erase_if(suits, [&](const auto& entry) { return is_over(entry.first); });
+}
+
+bool Fisherman::Body::has_game(const ClaimKey& key) const {
+  return std::ranges::any_of(
+      games, [&](std::uint64_t number) { return state().games.at(number).claim_key == key; });
+}
+
+// The ledger's refusal is no reason to stop: the next step looks at the state again.
+Status Fisherman::Body::sent(Status status) {
+  if (status || status.error().kind != ErrorKind::kReject) return status;
+  ++gauges.refused;
+  gauges.last_refusal = status.error().message;
+  return {};
+}
+
+// --- 2. Play
+// --------------------------------------------------------------------------------------
+
+Status Fisherman::Body::play(std::uint64_t number, std::uint64_t now) {
+  const ledger::GameEntry& game = state().games.at(number);
+  if (game.stage == ledger::Stage::kEnded) return {};
+  if (is_due_to_close(state(), game, now)) {
+    return sent(mirror.send(options.key, ledger::CloseGame{number}));
+  }
+  if (!is_turn_of(game, Side::kChallenger) || weights_of(game.claim_key) == nullptr) return {};
+  const auto action = suit_of(game).next(game.game, mirror.moves(game.claim_key), state());
+  const dispute::Move move{.side = Side::kChallenger,
+                           .state = game.game_digest,
+                           .action = action.value_or(dispute::Concede{})};
+  return sent(mirror.send(options.key, ledger::Move{number, dispute::encode_move(move)}));
+}
+
+const Weights* Fisherman::Body::weights_of(const ClaimKey& key) const {
+  const Hash& session = state().batches.at(key.batch).session;
+  return options.weights(state().sessions.at(session).session.model_root);
+}
+
+// After a restart, or on a claim that nobody showed before the game, it is made from the game.
+Suit& Fisherman::Body::suit_of(const ledger::GameEntry& game) {
+  const auto found = suits.find(game.claim_key);
+  if (found != suits.end()) return found->second;
+  const auto batch = fetched.find(game.claim_key.batch);
+  ClaimData data;
+  if (batch != fetched.end()) data = batch->second[game.claim_key.index];
+  const auto& facts = state().models.at(game.request.model_root).facts;
+  return suits
+      .try_emplace(game.claim_key, *weights_of(game.claim_key), facts, game.request, game.claim,
+                   std::move(data.prompt_ids), std::move(data.output_ids))
+      .first->second;
+}
+
+// --- 3. Fetch, sample, recompute, challenge
+// -------------------------------------------------------
+
+// Whoever does not know the key cannot tell which claims it looks at; after a restart they are the
+// same.
+bool Fisherman::Body::is_sampled(const ledger::Batch& batch, std::uint32_t index) const {
+  Bytes alpha(batch.root.begin(), batch.root.end());
+  append_le(alpha, index);
+  const auto hash = sampling.hash(sampling.prove(alpha));
+  return load_le<std::uint64_t>(hash.data()) % ledger::kMillion < options.check_ppm;
+}
+
+Status Fisherman::Body::look_at(std::uint64_t number, std::uint64_t now) {
+  const ledger::Batch& batch = state().batches.at(number);
+  if (now >= ledger::window_end(state(), batch)) return {};
+  if (number > last_seen) {
+    last_seen = number;
+    gauges.claims_seen += batch.count;
+  }
+  std::vector<std::uint32_t> wanted;
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    if (findings.contains({number, i})) continue;
+    if (is_sampled(batch, i)) {
+      wanted.push_back(i);
+    } else {
+      findings[{number, i}] = Finding::kUnsampled;
+    }
+  }
+  if (wanted.empty()) return {};
+  OTR_TRY(fetch(number, now, wanted));
+  if (!fetched.contains(number)) return {};
+  for (const std::uint32_t index : wanted) {
+    const ClaimKey key{number, index};
+    const Finding finding = judge(key, fetched.at(number)[index]);
+    if (finding != Finding::kFalse) {
+      findings[key] = finding;
+      continue;
+    }
+    OTR_TRY(challenge(key));
+    take_stock();
+  }
+  return {};
+}
+
+// What is not shown is asked for again for half of the window, and then on the ledger.
+Status Fisherman::Body::fetch(std::uint64_t number, std::uint64_t now,
+                              const std::vector<std::uint32_t>& wanted) {
+  const ledger::Batch& batch = state().batches.at(number);
+  if (fetched.contains(number)) return {};
+  DataPort* const data = options.data ? options.data(batch.operator_address) : nullptr;
+  if (data != nullptr) {
+    auto got = fetch_batch(*data, batch, ledger::claims_ledger(state()));
+    if (got) {
+      fetched[number] = *std::move(got);
+      return {};
+    }
+    const std::uint64_t window = ledger::window_end(state(), batch) - batch.posted_at;
+    if (now < batch.posted_at + window / 2) return {};
+  }
+  for (const std::uint32_t index : wanted) {
+    if (has_game({number, index})) continue;
+    ++gauges.withheld;
+    OTR_TRY(sent(mirror.send(options.key, ledger::DemandClaim{number, index})));
+    take_stock();
+  }
+  return {};
+}
+
+Finding Fisherman::Body::judge(const ClaimKey& key, const ClaimData& data) {
+  const ledger::Batch& batch = state().batches.at(key.batch);
+  const protocol::Session& session = state().sessions.at(batch.session).session;
+  // Such a claim earns nothing and nobody can challenge it (SPEC SET-32).
+  if (data.claim.session != batch.session || data.request.model_root != session.model_root) {
+    return Finding::kUnbound;
+  }
+  if (data.request.mode != 0 && data.request.client != options.key.address()) {
+    ++gauges.sealed;
+    return Finding::kSealed;
+  }
+  const Weights* const weights = options.weights(session.model_root);
+  if (weights == nullptr) {
+    ++gauges.unknown_model;
+    return Finding::kUnknownModel;
+  }
+  const auto [suit, is_new] =
+      suits.try_emplace(key, *weights, state().models.at(session.model_root).facts, data.request,
+                        data.claim, data.prompt_ids, data.output_ids);
+  gauges.sampled += is_new;
+  if (suit->second.has_case()) {
+    gauges.false_claims += is_new;
+    return Finding::kFalse;
+  }
+  suits.erase(suit);
+  ++gauges.agreed;
+  return Finding::kAgrees;
+}
+
+Status Fisherman::Body::challenge(const ClaimKey& key) {
+  const auto entry = state().claims.find(key);
+  const bool has_fallen = entry != state().claims.end() && entry->second.refuted;
+  if (has_fallen || has_game(key)) return {};
+  const std::vector<ClaimData>& batch = fetched.at(key.batch);
+  std::vector<Hash> hashes;
+  for (const ClaimData& data : batch) {
+    hashes.push_back(protocol::digest_of(data.claim, ledger::claims_ledger(state())));
+  }
+  return sent(mirror.send(options.key, ledger::Challenge{.batch = key.batch,
+                                                         .index = key.index,
+                                                         .claim = batch[key.index].claim,
+                                                         .path = batch_path(hashes, key.index),
+                                                         .request = batch[key.index].request}));
+}
+
+}  // namespace otr::rollup

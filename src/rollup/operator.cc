@@ -1,0 +1,435 @@
+// The settle flow, top to bottom: step() says what an operator does, in this order.
+#include "rollup/operator.h"
+
+#include <algorithm>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "crypto/sha256.h"
+#include "dispute/worker.h"
+#include "rollup/batch_data.h"
+#include "rollup/clocks.h"
+
+namespace otr::rollup {
+namespace {
+
+using dispute::Side;
+using ledger::ClaimKey;
+
+// Records of the journal: a receipt's text, or this and the claim hashes of a batch. The latter is
+// written before the batch is posted.
+constexpr std::string_view kBatchRecord = "batch\n";
+constexpr std::uint8_t kLaneExecution = 2;
+
+std::string batch_record(const std::vector<Hash>& hashes) {
+  std::string record(kBatchRecord);
+  for (const Hash& hash : hashes) record += as_text(hash);
+  return record;
+}
+
+using Text = std::shared_ptr<const std::string>;
+
+struct Entry {
+  Text text;
+  protocol::Receipt receipt;
+  std::uint64_t since = 0;  // when it was added; 0 before this process
+  bool is_posted = false;
+  bool is_settled = false;  // or cannot be
+};
+
+}  // namespace
+
+struct Operator::Body {
+  Body(Mirror& its_mirror, Journal& its_journal, OperatorOptions chosen)
+      : mirror(its_mirror), journal(its_journal), options(std::move(chosen)) {}
+
+  Mirror& mirror;
+  Journal& journal;
+  const OperatorOptions options;
+  // What any thread may touch.
+  mutable std::mutex mutex;
+  std::map<Hash, std::vector<Text>> served;           // receipts by batch root
+  std::vector<std::pair<Text, std::uint64_t>> inbox;  // with the time of coming
+  std::set<Hash> held;                                // claim hashes of all that was added
+  OperatorGauges gauges;
+  // Of the thread that steps.
+  std::map<Hash, Entry> entries;                // by claim hash
+  std::vector<Hash> waiting;                    // not posted, in the order of coming
+  std::map<Hash, std::vector<Hash>> composed;   // claim hashes by batch root
+  std::map<Hash, std::shared_ptr<Case>> cases;  // of claims with games
+  std::set<std::uint64_t> settled;              // batches whose claims are paid or cannot be
+
+  [[nodiscard]] const ledger::State& state() const { return mirror.state(); }
+  [[nodiscard]] crypto::Address self() const { return options.key.address(); }
+  [[nodiscard]] const ledger::Operator* stakes() const;
+  [[nodiscard]] std::vector<std::uint64_t> own_batches() const;
+  [[nodiscard]] const std::vector<Hash>* claims_of(std::uint64_t batch) const;
+  [[nodiscard]] std::vector<Hash> path(const std::vector<Hash>& hashes, const Hash& claim) const;
+
+  Status read_record(std::string_view record);
+  Status take(Text text, std::uint64_t now);
+  void compose(std::vector<Hash> hashes);
+  Status empty_inbox();
+  void take_stock();
+  Status send(ledger::Body body);
+  Status defend(std::uint64_t number, std::uint64_t now);
+  Status show_claim(std::uint64_t number, const ledger::GameEntry& game, const Hash& claim);
+  std::shared_ptr<Case> case_of(const Hash& claim);
+  Status answer_forces();
+  Status answer_draws(std::uint64_t number);
+  Status post(std::uint64_t now);
+  [[nodiscard]] std::vector<Hash> next_batch(std::uint64_t now) const;
+  Status finalise(std::uint64_t number, std::uint64_t now);
+  Status settle();
+};
+
+Operator::Operator(std::unique_ptr<Body> body) : body_(std::move(body)) {}
+Operator::~Operator() = default;
+
+Result<std::unique_ptr<Operator>> Operator::open(Mirror& mirror, Journal& journal,
+                                                 OperatorOptions options) {
+  auto body = std::make_unique<Body>(mirror, journal, std::move(options));
+  OTR_TRY(journal.read([&](std::string_view record) { return body->read_record(record); }));
+  return std::unique_ptr<Operator>(new Operator(std::move(body)));
+}
+
+Status Operator::step(std::uint64_t now) {
+  Body& body = *body_;
+  // 1. What has happened, by its own replay.
+  OTR_TRY(body.mirror.catch_up());
+  OTR_TRY(body.empty_inbox());
+  body.take_stock();
+  // 2. Games first, then forces and draws: their clocks run.
+  for (const std::uint64_t number : std::set(body.mirror.open_games())) {
+    OTR_TRY(body.defend(number, now));
+  }
+  OTR_TRY(body.answer_forces());
+  for (const std::uint64_t number : body.own_batches()) OTR_TRY(body.answer_draws(number));
+  // 3. Claims that wait become a batch.
+  OTR_TRY(body.post(now));
+  // 4. Batches whose time is over become final, in order, and are paid.
+  for (const std::uint64_t number : body.own_batches()) OTR_TRY(body.finalise(number, now));
+  OTR_TRY(body.settle());
+  body.take_stock();
+  return {};
+}
+
+// --- What it holds
+// --------------------------------------------------------------------------------
+
+Status Operator::add(const std::string& receipt_text, std::uint64_t now) {
+  OTR_TRY_ASSIGN(const protocol::Receipt receipt, protocol::decode_receipt(receipt_text));
+  if (receipt.operator_address != body_->self() || receipt.ledger != body_->state().id) {
+    return fail(ErrorKind::kReject, "The receipt is of another operator or ledger.");
+  }
+  if (receipt.request.request.mode != 0) {
+    return fail(ErrorKind::kReject,
+                "The receipt is of a sealed request: what it says cannot be shown on demand.");
+  }
+  const std::lock_guard lock(body_->mutex);
+  const Hash hash = protocol::digest_of(receipt.claim, receipt.ledger);
+  if (body_->held.contains(hash)) return {};
+  OTR_TRY(body_->journal.append(receipt_text));
+  body_->held.insert(hash);
+  body_->inbox.emplace_back(std::make_shared<const std::string>(receipt_text), now);
+  return {};
+}
+
+Result<std::vector<std::string>> Operator::receipts(const Hash& batch_root) {
+  const std::lock_guard lock(body_->mutex);
+  const auto found = body_->served.find(batch_root);
+  if (found == body_->served.end()) {
+    return fail(ErrorKind::kBadInput, "No batch of this operator has this root.");
+  }
+  std::vector<std::string> texts;
+  for (const Text& text : found->second) texts.push_back(*text);
+  return texts;
+}
+
+OperatorGauges Operator::gauges() const {
+  const std::lock_guard lock(body_->mutex);
+  return body_->gauges;
+}
+
+Status Operator::Body::read_record(std::string_view record) {
+  if (!record.starts_with(kBatchRecord)) {
+    return take(std::make_shared<const std::string>(record), 0);
+  }
+  record.remove_prefix(kBatchRecord.size());
+  std::vector<Hash> hashes(record.size() / sizeof(Hash));
+  for (std::size_t i = 0; i < hashes.size(); ++i) {
+    std::ranges::copy(as_bytes(record.substr(i * sizeof(Hash), sizeof(Hash))), hashes[i].begin());
+    if (!entries.contains(hashes[i])) {
+      return fail(ErrorKind::kBadInput, "The journal names a claim that it does not hold.");
+    }
+  }
+  compose(std::move(hashes));
+  return {};
+}
+
+Status Operator::Body::take(Text text, std::uint64_t now) {
+  OTR_TRY_ASSIGN(protocol::Receipt receipt, protocol::decode_receipt(*text));
+  const Hash hash = protocol::digest_of(receipt.claim, receipt.ledger);
+  held.insert(hash);
+  const bool is_new =
+      entries.try_emplace(hash, Entry{std::move(text), std::move(receipt), now, false, false})
+          .second;
+  if (is_new) waiting.push_back(hash);
+  return {};
+}
+
+void Operator::Body::compose(std::vector<Hash> hashes) {
+  std::vector<Text> texts;
+  for (const Hash& hash : hashes) texts.push_back(entries.at(hash).text);
+  const Hash root = ledger::batch_root(hashes);
+  composed[root] = std::move(hashes);
+  const std::lock_guard lock(mutex);
+  served[root] = std::move(texts);
+}
+
+Status Operator::Body::empty_inbox() {
+  const std::lock_guard lock(mutex);
+  for (auto& [text, since] : std::exchange(inbox, {})) OTR_TRY(take(std::move(text), since));
+  return {};
+}
+
+const ledger::Operator* Operator::Body::stakes() const {
+  const auto found = state().operators.find(self());
+  return found == state().operators.end() ? nullptr : &found->second;
+}
+
+std::vector<std::uint64_t> Operator::Body::own_batches() const {
+  std::vector<std::uint64_t> numbers;
+  for (const std::uint64_t number : mirror.open_batches()) {
+    if (state().batches.at(number).operator_address == self()) numbers.push_back(number);
+  }
+  return numbers;
+}
+
+// Null of a batch that is not in the journal: somebody else has the operator's key.
+const std::vector<Hash>* Operator::Body::claims_of(std::uint64_t batch) const {
+  const auto found = composed.find(state().batches.at(batch).root);
+  return found == composed.end() ? nullptr : &found->second;
+}
+
+std::vector<Hash> Operator::Body::path(const std::vector<Hash>& hashes, const Hash& claim) const {
+  const auto at = std::ranges::find(hashes, claim) - hashes.begin();
+  return batch_path(hashes, static_cast<std::uint32_t>(at));
+}
+
+// --- 1.
+// -------------------------------------------------------------------------------------------
+
+void Operator::Body::take_stock() {
+  const std::lock_guard lock(mutex);
+  for (const auto& [root, hashes] : composed) {
+    if (entries.at(hashes.front()).is_posted || !mirror.batch_of(self(), root)) continue;
+    for (const Hash& hash : hashes) entries.at(hash).is_posted = true;
+  }
+  std::erase_if(waiting, [&](const Hash& hash) { return entries.at(hash).is_posted; });
+  gauges.claims_waiting = waiting.size();
+  gauges.batches_open = own_batches().size();
+  gauges.batches_final = gauges.batches_void = 0;
+  for (const auto& [root, hashes] : composed) {
+    const auto number = mirror.batch_of(self(), root);
+    if (!number) continue;
+    const ledger::Batch& batch = state().batches.at(*number);
+    gauges.batches_final += batch.status == ledger::BatchStatus::kFinal;
+    gauges.batches_void += ledger::is_void(state(), batch);
+  }
+  gauges.games_open = gauges.next_clock_ms = 0;
+  for (const std::uint64_t number : mirror.open_games()) {
+    const ledger::GameEntry& game = state().games.at(number);
+    if (state().batches.at(game.claim_key.batch).operator_address != self()) continue;
+    ++gauges.games_open;
+    const std::uint64_t end = clock_end(state(), game, Side::kWorker);
+    if (end != 0 && (gauges.next_clock_ms == 0 || end < gauges.next_clock_ms)) {
+      gauges.next_clock_ms = end;
+    }
+  }
+}
+
+// The ledger's refusal is no reason to stop: the next step looks at the state again.
+Status Operator::Body::send(ledger::Body body) {
+  const Status status = mirror.send(options.key, std::move(body));
+  if (status || status.error().kind != ErrorKind::kReject) return status;
+  const std::lock_guard lock(mutex);
+  ++gauges.refused;
+  gauges.last_refusal = status.error().message;
+  return {};
+}
+
+// --- 2. Games, forces, draws
+// ----------------------------------------------------------------------
+
+Status Operator::Body::defend(std::uint64_t number, std::uint64_t now) {
+  const ledger::GameEntry& game = state().games.at(number);
+  const ledger::Batch& batch = state().batches.at(game.claim_key.batch);
+  if (batch.operator_address != self() || game.stage == ledger::Stage::kEnded) return {};
+  if (is_due_to_close(state(), game, now)) return send(ledger::CloseGame{number});
+  const std::vector<Hash>* const hashes = claims_of(game.claim_key.batch);
+  if (hashes == nullptr) return {};
+  const Hash claim = (*hashes)[game.claim_key.index];
+  if (game.stage == ledger::Stage::kDemanded) return show_claim(number, game, claim);
+  if (!is_turn_of(game, Side::kWorker)) return {};
+  const std::shared_ptr<Case> committed = case_of(claim);
+  if (!committed) return {};
+  dispute::Facts facts{.statement = committed->statement(), .bound = std::nullopt};
+  if (game.game.leaf) facts.bound = ledger::bound_answer(state(), game.claim_key, *game.game.leaf);
+  const dispute::Move move{
+      .side = Side::kWorker,
+      .state = game.game_digest,
+      .action = options.respond ? options.respond(entries.at(claim).receipt, game.game, facts)
+                                : dispute::respond(committed->archive(), game.game, facts)};
+  return send(ledger::Move{number, dispute::encode_move(move)});
+}
+
+Status Operator::Body::show_claim(std::uint64_t number, const ledger::GameEntry& game,
+                                  const Hash& claim) {
+  const protocol::Receipt& receipt = entries.at(claim).receipt;
+  return send(ledger::RevealClaim{.game = number,
+                                  .claim = receipt.claim,
+                                  .path = path(*claims_of(game.claim_key.batch), claim),
+                                  .request = receipt.request.request});
+}
+
+std::shared_ptr<Case> Operator::Body::case_of(const Hash& claim) {
+  std::shared_ptr<Case>& known = cases[claim];
+  if (known) return known;
+  const protocol::Receipt& receipt = entries.at(claim).receipt;
+  const protocol::Request& request = receipt.request.request;
+  const Weights* const weights = options.weights ? options.weights(request.model_root) : nullptr;
+  if (weights == nullptr) return nullptr;
+  std::vector<std::uint32_t> tokens = receipt.prompt_ids;
+  tokens.insert(tokens.end(), receipt.output_ids.begin(), receipt.output_ids.end());
+  return known = std::make_shared<Case>(
+             *weights, request, receipt.claim, receipt.prompt_ids,
+             compute_pass(*weights, request.sampling, request.prompt_count, tokens));
+}
+
+Status Operator::Body::answer_forces() {
+  std::vector<ledger::ForceAnswer> answers;
+  for (const auto& [hash, force] : state().forces) {
+    if (force.operator_address != self() || force.status != ledger::ForceStatus::kOpen) continue;
+    for (const auto& [root, hashes] : composed) {
+      const auto number = mirror.batch_of(self(), root);
+      const auto at = std::ranges::find(hashes, hash);
+      if (!number || at == hashes.end()) continue;
+      answers.push_back({.claim_hash = hash,
+                         .batch = *number,
+                         .index = static_cast<std::uint32_t>(at - hashes.begin()),
+                         .path = path(hashes, hash)});
+    }
+  }
+  for (ledger::ForceAnswer& one : answers) OTR_TRY(send(std::move(one)));
+  return {};
+}
+
+// With the receipt, from which anybody executes the claim again (SPEC SET-30, lane 2).
+Status Operator::Body::answer_draws(std::uint64_t number) {
+  const std::vector<Hash>* const hashes = claims_of(number);
+  if (hashes == nullptr || !state().beacon.contains(state().batches.at(number).round)) return {};
+  for (std::uint32_t index = 0; index < hashes->size(); ++index) {
+    const auto entry = state().claims.find({number, index});
+    const bool is_answered = entry != state().claims.end() && entry->second.lane != 0;
+    if (is_answered || !ledger::is_drawn(state(), state().batches.at(number), index)) continue;
+    if (!*ledger::is_drawn(state(), state().batches.at(number), index)) continue;
+    const Hash& claim = (*hashes)[index];
+    OTR_TRY(
+        send(ledger::AnswerDraw{.batch = number,
+                                .index = index,
+                                .claim_hash = claim,
+                                .path = path(*hashes, claim),
+                                .lane = kLaneExecution,
+                                .digest = crypto::sha256({as_bytes(*entries.at(claim).text)})}));
+  }
+  return {};
+}
+
+// --- 3. Post
+// --------------------------------------------------------------------------------------
+
+// Claims of one registered session, the oldest first; none while it is worth waiting for more.
+std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
+  std::vector<Hash> hashes;
+  std::optional<Hash> session;
+  bool is_due = false;
+  const ledger::Operator* const stake = stakes();
+  const auto reserve = ledger::reserve_of(ledger::parameters_at(state(), now), options.value);
+  if (stake == nullptr || !reserve) return {};
+  const std::uint64_t room = stake->free_stake() / std::max<std::uint64_t>(*reserve, 1);
+  const std::uint64_t limit = std::min<std::uint64_t>(
+      {room, options.max_batch, ledger::parameters_at(state(), now).max_count});
+  for (const Hash& hash : waiting) {
+    const Entry& entry = entries.at(hash);
+    const auto registered = state().sessions.find(entry.receipt.claim.session);
+    if (registered == state().sessions.end() || registered->second.epoch != stake->epoch) continue;
+    if (!session) session = entry.receipt.claim.session;
+    if (*session != entry.receipt.claim.session || hashes.size() == limit) continue;
+    hashes.push_back(hash);
+    is_due |= now >= entry.since + options.batch_every_ms || state().forces.contains(hash);
+  }
+  if (hashes.size() == limit) is_due = true;
+  return is_due ? hashes : std::vector<Hash>{};
+}
+
+Status Operator::Body::post(std::uint64_t now) {
+  std::vector<Hash> hashes = next_batch(now);
+  if (hashes.empty()) return {};
+  const ledger::PostBatch body{.session = entries.at(hashes.front()).receipt.claim.session,
+                               .sequence = stakes()->next_sequence,
+                               .root = ledger::batch_root(hashes),
+                               .count = static_cast<std::uint32_t>(hashes.size()),
+                               .value = options.value};
+  // What it is made of is on disk before anybody can ask.
+  if (!composed.contains(body.root)) {
+    const std::lock_guard lock(mutex);
+    OTR_TRY(journal.append(batch_record(hashes)));
+  }
+  compose(std::move(hashes));
+  OTR_TRY(send(body));
+  take_stock();
+  return {};
+}
+
+// --- 4. Finality and payment
+// ----------------------------------------------------------------------
+
+Status Operator::Body::finalise(std::uint64_t number, std::uint64_t now) {
+  const ledger::Batch& batch = state().batches.at(number);
+  if (batch.status != ledger::BatchStatus::kOpen || batch.sequence != stakes()->finalised)
+    return {};
+  const std::uint64_t at = ledger::final_at(state(), batch, now);
+  if (at == 0 || now < at) return {};
+  return send(ledger::Finalise{number});
+}
+
+// Every final claim of a client that has put money aside (SPEC SET-15).
+Status Operator::Body::settle() {
+  for (const auto& [root, hashes] : std::map(composed)) {
+    const auto number = mirror.batch_of(self(), root);
+    if (!number || settled.contains(*number)) continue;
+    if (state().batches.at(*number).status != ledger::BatchStatus::kFinal) continue;
+    bool is_done = true;
+    for (std::uint32_t index = 0; index < hashes.size(); ++index) {
+      Entry& entry = entries.at(hashes[index]);
+      const protocol::SignedRequest& request = entry.receipt.request;
+      const bool has_channel = state().channels.contains({request.request.client, self()});
+      if (!ledger::is_final(state(), {*number, index})) is_done = false;
+      if (entry.is_settled || !has_channel || !ledger::is_final(state(), {*number, index}))
+        continue;
+      entry.is_settled = true;  // or refused: then asking again changes nothing
+      OTR_TRY(send(ledger::Settle{.batch = *number,
+                                  .index = index,
+                                  .claim = entry.receipt.claim,
+                                  .path = path(hashes, hashes[index]),
+                                  .request = request.request,
+                                  .request_signature = request.signature}));
+    }
+    if (is_done) settled.insert(*number);
+  }
+  return {};
+}
+
+}  // namespace otr::rollup

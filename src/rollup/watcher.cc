@@ -1,0 +1,150 @@
+#include "rollup/watcher.h"
+
+#include <utility>
+
+#include "rollup/batch_data.h"
+
+namespace otr::rollup {
+namespace {
+
+using ledger::ClaimKey;
+
+bool is_forced(const ledger::State& state, const Hash& claim_hash) {
+  const auto found = state.forces.find(claim_hash);
+  return found != state.forces.end() && found->second.status == ledger::ForceStatus::kOpen;
+}
+
+}  // namespace
+
+std::string_view name_of(Standing standing) {
+  switch (standing) {
+    case Standing::kNotPosted:
+      return "not posted";
+    case Standing::kForced:
+      return "forced";
+    case Standing::kPosted:
+      return "posted";
+    case Standing::kChallenged:
+      return "challenged";
+    case Standing::kFinal:
+      return "final";
+    case Standing::kPaid:
+      return "paid";
+    case Standing::kRefuted:
+      return "refuted";
+    case Standing::kVoid:
+      return "void";
+  }
+  return "?";
+}
+
+void Watcher::add(protocol::Receipt receipt, std::uint64_t now) {
+  const Hash hash = protocol::digest_of(receipt.claim, receipt.ledger);
+  const auto [first, is_first] = first_.try_emplace(receipt.claim.request_hash, hash);
+  if (!is_first && first->second != hash) two_answers_.emplace_back(first->second, hash);
+  watched_.try_emplace(hash, Watched{.receipt = std::move(receipt), .since = now});
+}
+
+Status Watcher::find(const Hash& hash, Watched& watched, DataPort* data) {
+  const ledger::State& state = mirror_.state();
+  for (auto at = mirror_.open_batches().upper_bound(watched.searched);
+       data != nullptr && watched.batch == 0 && at != mirror_.open_batches().end(); ++at) {
+    const ledger::Batch& batch = state.batches.at(*at);
+    if (batch.operator_address != watched.receipt.operator_address) continue;
+    const auto claims = fetch_batch(*data, batch, ledger::claims_ledger(state));
+    if (!claims) continue;
+    watched.searched = *at;
+    std::vector<Hash> hashes;
+    for (const ClaimData& claim : *claims) {
+      hashes.push_back(protocol::digest_of(claim.claim, ledger::claims_ledger(state)));
+      if (hashes.back() != hash) continue;
+      watched.batch = *at;
+      watched.index = static_cast<std::uint32_t>(hashes.size() - 1);
+    }
+    if (watched.batch != 0) watched.path = batch_path(hashes, watched.index);
+  }
+  return {};
+}
+
+Status Watcher::act(const Hash& hash, Watched& watched, std::uint64_t now) {
+  const ledger::State& state = mirror_.state();
+  const protocol::Receipt& receipt = watched.receipt;
+  const auto force = state.forces.find(hash);
+  if (force == state.forces.end()) {
+    if (watched.batch != 0 || now < watched.since + patience_ms_) return {};
+    return mirror_.send(key_, ledger::Force{.claim = receipt.claim,
+                                            .claim_signature = receipt.claim_signature,
+                                            .countersignature = receipt.countersignature,
+                                            .request = receipt.request.request,
+                                            .request_signature = receipt.request.signature});
+  }
+  if (force->second.status != ledger::ForceStatus::kOpen) return {};
+  if (watched.batch != 0) {
+    return mirror_.send(key_, ledger::ForceAnswer{.claim_hash = hash,
+                                                  .batch = watched.batch,
+                                                  .index = watched.index,
+                                                  .path = watched.path});
+  }
+  if (now <= force->second.deadline) return {};
+  return mirror_.send(key_, ledger::ForceMissed{hash});
+}
+
+Status Watcher::step(std::uint64_t now, DataPort* data) {
+  OTR_TRY(mirror_.catch_up());
+  for (auto& [hash, watched] : watched_) {
+    OTR_TRY(find(hash, watched, data));
+    const Status done = act(hash, watched, now);
+    if (!done && done.error().kind != ErrorKind::kReject) return done;
+  }
+  for (const auto& [a, b] : two_answers_) OTR_TRY(report(watched_.at(a), watched_.at(b)));
+  return {};
+}
+
+// Two answers to one request, countersigned by one operator (SPEC SET-28).
+Status Watcher::report(const Watched& a, const Watched& b) {
+  const protocol::Claim &one = a.receipt.claim, &two = b.receipt.claim;
+  const crypto::Address& whose = a.receipt.operator_address;
+  const bool differ = one.trace_root != two.trace_root || one.finish_reason != two.finish_reason;
+  if (!differ || whose != b.receipt.operator_address ||
+      mirror_.state().equivocations.contains({one.request_hash, whose})) {
+    return {};
+  }
+  const Status sent =
+      mirror_.send(key_, ledger::Equivocate{.claim_a = one,
+                                            .countersignature_a = a.receipt.countersignature,
+                                            .claim_b = two,
+                                            .countersignature_b = b.receipt.countersignature});
+  return sent || sent.error().kind == ErrorKind::kReject ? Status() : sent;
+}
+
+Whereabouts Watcher::whereabouts(const Hash& claim_hash) const {
+  const ledger::State& state = mirror_.state();
+  Whereabouts where;
+  const auto found = watched_.find(claim_hash);
+  if (found == watched_.end() || found->second.batch == 0) {
+    if (is_forced(state, claim_hash)) where.standing = Standing::kForced;
+    return where;
+  }
+  where.batch = found->second.batch;
+  where.index = found->second.index;
+  const ClaimKey key{where.batch, where.index};
+  const ledger::Batch& batch = state.batches.at(where.batch);
+  where.drawn = ledger::is_drawn(state, batch, where.index);
+  const auto entry = state.claims.find(key);
+  const bool has_entry = entry != state.claims.end();
+  if (has_entry && entry->second.refuted) {
+    where.standing = Standing::kRefuted;
+  } else if (ledger::is_void(state, batch)) {
+    where.standing = Standing::kVoid;
+  } else if (state.settled_requests.contains(found->second.receipt.claim.request_hash)) {
+    where.standing = Standing::kPaid;
+  } else if (ledger::is_final(state, key)) {
+    where.standing = Standing::kFinal;
+  } else {
+    const bool is_held = has_entry && entry->second.open_games != 0;
+    where.standing = is_held ? Standing::kChallenged : Standing::kPosted;
+  }
+  return where;
+}
+
+}  // namespace otr::rollup

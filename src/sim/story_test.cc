@@ -1,0 +1,93 @@
+// The whole rollup, by its real roles: honest answers become final and paid, lies are caught and
+// slashed, and nobody honest loses a bond.
+#include <gtest/gtest.h>
+
+#include "sim/world.h"
+
+namespace otr::sim {
+namespace {
+
+using ledger::BatchStatus;
+
+bool is_final(World& world, OperatorNode& of, const protocol::Receipt& receipt) {
+  const auto key = world.claim_of(of, receipt);
+  return key && ledger::is_final(world.state(), *key);
+}
+
+TEST(Story, AnHonestAnswerBecomesFinalAndIsPaid) {
+  World world({});
+  OperatorNode& honest = world.add_operator("operator");
+  FishermanNode& fisherman = world.add_fisherman("fisherman");
+  const std::uint64_t before = world.balance(honest.signers.operator_key.address());
+  std::vector<protocol::Receipt> receipts;
+  for (int i = 0; i < 5; ++i) receipts.push_back(world.ask(honest));
+  ASSERT_TRUE(world.run_until([&] { return is_final(world, honest, receipts.back()); }, 60'000))
+      << honest.role->gauges().last_refusal << honest.node->last_error;
+  world.run_ms(2000);
+  for (const auto& receipt : receipts) {
+    EXPECT_TRUE(is_final(world, honest, receipt));
+    EXPECT_TRUE(world.state().settled_requests.contains(receipt.claim.request_hash));
+  }
+  EXPECT_EQ(fisherman.role->gauges().agreed, 5u);
+  EXPECT_EQ(fisherman.role->gauges().games_open, 0u);
+  EXPECT_EQ(world.state().games.size(), 0u);
+  EXPECT_GT(world.balance(honest.signers.operator_key.address()), before);
+  EXPECT_EQ(world.stake(honest), 10'000'000u);
+  EXPECT_EQ(world.chain().broken(), "");
+}
+
+TEST(Story, AForgedTokenIsProvenFalseInThreeMoves) {
+  World world({});
+  constexpr std::uint32_t kAt = 2, kToken = 5;
+  const Alter lie = token_at(2 + kAt, kToken);  // after position 2 + kAt of prompt and output
+  LiarsDefence defence(world.weights(), lie, false);
+  OperatorNode& cheat = world.add_operator(
+      "cheat", 10'000'000, [&](auto& options) { options.respond = std::ref(defence); });
+  FishermanNode& fisherman = world.add_fisherman("fisherman");
+  const auto forged =
+      forge_token(world.weights(), world.request(), world.prompt(), kAt, kToken, cheat.signers);
+  ASSERT_EQ(forged.output_ids[kAt], kToken);
+  const std::uint64_t before = world.balance(fisherman.key.address());
+  world.give(cheat, forged);
+  ASSERT_TRUE(world.run_until([&] { return world.stake(cheat) == 0; }, 60'000))
+      << fisherman.role->gauges().last_refusal << fisherman.node->last_error
+      << cheat.role->gauges().last_refusal << cheat.node->last_error;
+  ASSERT_EQ(world.state().games.size(), 1u);
+  const ledger::GameEntry& game = world.state().games.at(1);
+  EXPECT_EQ(game.game.ending, dispute::Ending::kProven);
+  EXPECT_EQ(game.game.move_count, 3u);
+  EXPECT_GT(world.balance(fisherman.key.address()), before);
+  EXPECT_EQ(world.chain().broken(), "");
+}
+
+TEST(Story, AFalseAccusationCostsTheAccuser) {
+  World world({});
+  OperatorNode& honest = world.add_operator("operator");
+  const crypto::PrivateKey accuser = world.funded_key(1'000'000);
+  const auto receipt = world.ask(honest);
+  ASSERT_TRUE(world.run_until([&] { return world.claim_of(honest, receipt).has_value(); }, 10'000));
+  ASSERT_TRUE(world.send(accuser, ledger::Challenge{.batch = 1,
+                                                    .index = 0,
+                                                    .claim = receipt.claim,
+                                                    .path = {},
+                                                    .request = receipt.request.request}));
+  const std::uint64_t bonded = world.balance(accuser.address());
+  const auto move = [&](dispute::Action action) {
+    const ledger::GameEntry& game = world.state().games.at(1);
+    return world.send(
+        accuser, ledger::Move{1, dispute::encode_move({dispute::Side::kChallenger, game.game_digest,
+                                                       std::move(action)})});
+  };
+  ASSERT_TRUE(move(dispute::Challenge{{.t = 3, .stream = {}, .tile = 0}}));
+  ASSERT_TRUE(world.run_until(
+      [&] { return world.state().games.at(1).game.phase == dispute::Phase::kProving; }, 10'000))
+      << honest.role->gauges().last_refusal << honest.node->last_error;
+  ASSERT_TRUE(move(dispute::Concede{}));
+  EXPECT_LE(world.balance(accuser.address()), bonded);
+  EXPECT_EQ(world.stake(honest), 10'000'000u);
+  ASSERT_TRUE(world.run_until([&] { return is_final(world, honest, receipt); }, 60'000));
+  EXPECT_EQ(world.chain().broken(), "");
+}
+
+}  // namespace
+}  // namespace otr::sim
