@@ -199,15 +199,14 @@ def check_alone(r):
         "COUNTERSIGNATURE",
     )
     require(operator != claim["signer"], "COUNTERSIGNATURE", "one key for both")
-    zero = (
-        r["ledger"] == bytes(32)
-        and claim["checkpoint_hash"] == bytes(32)
-        and claim["checkpoint"] == 0
-    )  # CLAIM-2
-    kind = r["evidence"]["kind"]
-    require(kind in (SOFTWARE_KEY, WITH_SESSION) and zero, "EVIDENCE_MISMATCH")
+    kind, none = r["evidence"]["kind"], bytes(32)
+    require(kind in (SOFTWARE_KEY, WITH_SESSION), "EVIDENCE_MISMATCH")
+    require(claim["checkpoint"] == 0 or r["ledger"] != none, "EVIDENCE_MISMATCH")  # CLAIM-2
+    require(
+        claim["checkpoint"] != 0 or claim["checkpoint_hash"] == none, "EVIDENCE_MISMATCH", "hash"
+    )
     if kind == SOFTWARE_KEY:
-        require(claim["session"] == bytes(32), "EVIDENCE_MISMATCH")
+        require(r["ledger"] == none and claim["session"] == none, "EVIDENCE_MISMATCH")
         return
     document = r["evidence"]["session"]  # RCPT-6
     session.check_alone(document)

@@ -108,8 +108,7 @@ def check_alone(document):
     """SESS-6 after the form."""
     s = document["session"]
     require(s["spec_hash"] == spec_hash(), "SPEC_MISMATCH")
-    zero = document["ledger"] == NO_HASH and s["policy"] == NO_HASH
-    require(zero and s["key"] != s["operator"], "SESSION_INVALID")
+    require(s["policy"] == NO_HASH and s["key"] != s["operator"], "SESSION_INVALID")
     given = NO_HASH not in (s["seal_key"], s["receipt_key"], s["beacon"])
     require(given, "SESSION_INVALID", "zero")
     lasts = s["not_before"] < s["expiry"] <= s["not_before"] + MAX_SECONDS

@@ -162,7 +162,7 @@ def _accepted():
     document["ledger"] = hexa(Prng("ledger").hash())
     out.append(
         _case(
-            "signed for a ledger, which there is none yet",
+            "a software key for a ledger",
             "EVIDENCE_MISMATCH",
             receipt.write(sign(document)),
         )
@@ -852,7 +852,24 @@ def _sessions():
     def checkpoint(document, beside):
         document["claim"]["checkpoint"] = "1"
 
-    add("session with a checkpoint", "EVIDENCE_MISMATCH", make(checkpoint))
+    add("session with a checkpoint and no ledger", "EVIDENCE_MISMATCH", make(checkpoint))
+
+    def on_ledger(number, checkpoint_hash):
+        def change(document, beside):
+            document["ledger"] = beside["ledger"] = hexa(Prng("ledger").hash())
+            vectors_session.sign(beside)
+            document["claim"].update(checkpoint=number, checkpoint_hash=hexa(checkpoint_hash))
+
+        return change
+
+    def other_ledger(document, beside):
+        document["ledger"] = hexa(Prng("ledger").hash())
+
+    add("a session of a ledger", None, make(on_ledger("0", bytes(32))), MODEL, True)
+    add("a session of a ledger, with a checkpoint", None, make(on_ledger("7", other)), MODEL, True)
+    hash_alone = make(on_ledger("0", other))
+    add("a checkpoint's hash without one", "EVIDENCE_MISMATCH", hash_alone)
+    add("session of another ledger", mismatch, make(other_ledger))
     return out
 
 

@@ -132,7 +132,7 @@ def _documents():
     add("SESS-6", "a second more", bad, edited("session", "expiry", late))
     add("SESS-6", "no time", bad, edited("session", "expiry", "1790000000"))
     add("SESS-6", "backwards", bad, edited("session", "expiry", "1"))
-    add("SESS-6", "a ledger", bad, edited("ledger", hexa(Prng("ledger").hash())))
+    add("SESS-6", "a ledger", None, edited("ledger", hexa(Prng("ledger").hash())))
     add("SESS-6", "a policy", bad, edited("session", "policy", hexa(Prng("policy").hash())))
     for name in ("seal_key", "receipt_key", "beacon"):
         add("SESS-6", f"zero {name}", bad, edited("session", name, zero))

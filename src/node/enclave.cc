@@ -64,8 +64,8 @@ EvidenceItem gpu_item(std::span<const CollectedEvidence> gpus, std::span<const H
 }
 
 // Sets session.gpu_evidence and returns the item to ship; nothing where there are no GPUs.
-Result<std::vector<EvidenceItem>> attest_gpus(GpuEvidenceSource* source,
-                                              protocol::Session& session) {
+Result<std::vector<EvidenceItem>> attest_gpus(GpuEvidenceSource* source, protocol::Session& session,
+                                              const Hash& ledger) {
   std::vector<EvidenceItem> items;
   if (source == nullptr) return items;
   OTR_TRY_ASSIGN(const std::size_t count, source->count());
@@ -76,7 +76,7 @@ Result<std::vector<EvidenceItem>> attest_gpus(GpuEvidenceSource* source,
   }
   std::vector<Hash> nonces;
   for (std::uint32_t i = 0; i < count; ++i) {
-    nonces.push_back(protocol::gpu_nonce(session, Hash{}, i));
+    nonces.push_back(protocol::gpu_nonce(session, ledger, i));
   }
   OTR_TRY_ASSIGN(const auto gpus, source->collect(nonces));
   std::vector<Bytes> reports;
@@ -113,11 +113,12 @@ Result<std::unique_ptr<Enclave>> Enclave::create(EvidenceSource& tee, GpuEvidenc
              .not_before = begin,
              .expiry = begin + options.lifetime_seconds};
   OTR_TRY_ASSIGN(session.runtime, runtime_of(probe));
-  OTR_TRY_ASSIGN(enclave->gpus_, attest_gpus(gpus, session));
+  OTR_TRY_ASSIGN(enclave->gpus_, attest_gpus(gpus, session, options.ledger));
   enclave->collateral_ = options.collateral;
-  enclave->id_ = protocol::session_id(session, Hash{});
-  enclave->signer_ = std::make_shared<const ClaimSigner>(
-      ClaimSigner{.key = std::move(enclave->keys_.session), .session = enclave->id_});
+  enclave->ledger_ = options.ledger;
+  enclave->id_ = protocol::session_id(session, options.ledger);
+  enclave->signer_ = std::make_shared<const ClaimSigner>(ClaimSigner{
+      .key = std::move(enclave->keys_.session), .session = enclave->id_, .ledger = options.ledger});
   OTR_TRY_ASSIGN(enclave->document_, enclave->fresh_document(Hash{}));
   OTR_TRY(protocol::check_session(enclave->document_, machine::kSpecHash));
   return enclave;
@@ -125,7 +126,7 @@ Result<std::unique_ptr<Enclave>> Enclave::create(EvidenceSource& tee, GpuEvidenc
 
 Result<protocol::SessionDocument> Enclave::fresh_document(const Hash& nonce) const {
   OTR_TRY_ASSIGN(const CollectedEvidence evidence, tee_.collect(protocol::report_data(id_, nonce)));
-  protocol::SessionDocument document{.session = session_, .nonce = nonce};
+  protocol::SessionDocument document{.ledger = ledger_, .session = session_, .nonce = nonce};
   document.evidence.push_back({.name = evidence.kind, .data = evidence.report});
   for (const Bytes& certificate : evidence.extra) {
     document.evidence.push_back({.name = evidence.kind + " certificate", .data = certificate});

@@ -28,6 +28,7 @@ namespace otr::node {
 struct EnclaveOptions {
   crypto::Address operator_address{};
   Hash model_root{};
+  Hash ledger{};  // where the session is to be registered; zero: nowhere
   std::uint64_t epoch = 1;
   std::int64_t not_before = 0;  // unix seconds
   std::uint64_t lifetime_seconds = 86400;
@@ -68,6 +69,7 @@ class Enclave {
   EvidenceSource& tee_;
   Keys keys_;
   std::shared_ptr<const ClaimSigner> signer_;
+  Hash ledger_{};
   protocol::Session session_;
   std::vector<protocol::EvidenceItem> gpus_;
   std::function<Result<std::vector<protocol::EvidenceItem>>()> collateral_;

@@ -95,6 +95,7 @@ class Sessions::Body {
     const std::lock_guard one_at_a_time(tee_mutex_);
     EnclaveOptions options{.operator_address = options_.operator_address,
                            .model_root = options_.model_root,
+                           .ledger = options_.ledger,
                            .not_before = now - static_cast<std::int64_t>(kClockSkewSeconds),
                            .lifetime_seconds = options_.lifetime_seconds + kClockSkewSeconds,
                            .collateral = options_.collateral};

@@ -229,9 +229,7 @@ Status check_session(const SessionDocument& document, const Hash& spec_hash) {
                     to_hex(spec_hash) + ".",
                 "SPEC_MISMATCH");
   }
-  if (document.ledger != Hash{} || session.policy != Hash{}) {
-    return invalid("There is no ledger yet: ledger and policy of a session must be zero.");
-  }
+  if (session.policy != Hash{}) return invalid("The policy of a session must be zero.");
   if (session.key == session.operator_address) {
     return invalid("The operator's key is the session's own: a thief of one would have both.");
   }

@@ -126,17 +126,19 @@ Status evidence(const Receipt& receipt, const Context& context) {
         "This program knows no evidence of that kind, only \"software-key\" and "
         "\"session\".");
   }
-  if (receipt.ledger != Hash{}) {
-    return wrong("There is no ledger yet: the ledger id must be zero.");
+  if (claim.checkpoint != 0 && receipt.ledger == Hash{}) {
+    return wrong("Without a ledger there is no checkpoint: it must be zero.");
   }
-  if (claim.checkpoint != 0 || claim.checkpoint_hash != Hash{}) {
-    return wrong("There is no ledger yet: the checkpoint must be zero.");
+  if (claim.checkpoint == 0 && claim.checkpoint_hash != Hash{}) {
+    return wrong("The hash of no checkpoint must be zero.");
   }
   if (receipt.session) {
     OTR_TRY(check_session(*receipt.session, context.spec_hash));
     return speaks_for(*receipt.session, receipt);
   }
-  if (claim.session != Hash{}) return wrong("A software key has no session.");
+  if (claim.session != Hash{} || receipt.ledger != Hash{}) {
+    return wrong("A software key has neither session nor ledger.");
+  }
   return {};
 }
 
