@@ -1,0 +1,44 @@
+// The HTTP face of a ledger, and of an operator's receipts (docs/ledger.md).
+//
+//   GET  /v1/ledger/genesis            the genesis as it was written
+//   GET  /v1/ledger/rows?after=N       rows above height N, as many as fit (ledger_wire.h)
+//   POST /v1/ledger/transactions       one transaction: 200, or 422 with the ledger's code
+//   GET  /v1/claims/0x{batch root}     the receipts of a batch; 404 where they are not here
+//   GET  /livez
+//
+// Anybody may ask, as anybody may follow a ledger and audit a batch: a transaction is worth its
+// signature, whoever brings it. It promises no order of transactions that arrive at the same time.
+#ifndef OTR_SERVICE_LEDGER_SERVER_H_
+#define OTR_SERVICE_LEDGER_SERVER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "base/result.h"
+#include "net/server.h"
+#include "rollup/ports.h"
+
+namespace otr::service {
+
+class LedgerServer {
+ public:
+  // Listens from now on. Either port may be null: then it has no such routes. Both are called from
+  // any of a few threads and must outlive it.
+  static Result<std::unique_ptr<LedgerServer>> start(net::ServerOptions options,
+                                                     rollup::LedgerPort* ledger,
+                                                     rollup::DataPort* data);
+  ~LedgerServer();
+
+  [[nodiscard]] std::uint16_t port() const;
+  // Accepts no more; lets answers end until the deadline.
+  void stop(std::uint32_t deadline_ms);
+
+ private:
+  class Body;
+  explicit LedgerServer(std::unique_ptr<Body> body);
+  std::unique_ptr<Body> body_;
+};
+
+}  // namespace otr::service
+
+#endif  // OTR_SERVICE_LEDGER_SERVER_H_
