@@ -10,13 +10,29 @@ CODES = (
     "STEP_MISMATCH TOKEN_PATH_MISMATCH PROOF_INVALID SESSION_INVALID SESSION_SIGNATURE "
     "SESSION_MISMATCH SESSION_EXPIRED EVIDENCE_REFUSED"
 ).split()  # REJ-1: number = index + 1
+# Chapters 24 to 26, from 30 on, and 27 to 31, from 50 on.
+MOVE_CODES = (
+    "STEP_UNKNOWN NOT_REFUTED WITNESS_INCOMPLETE WITNESS_SURPLUS ANSWER_MISMATCH ANSWER_BOUND "
+    "DEMAND_INVALID DEMAND_LIMIT MOVE_OUT_OF_TURN STATE_MISMATCH CLOCK_EXPIRED CLOCK_RUNNING "
+    "GAME_OVER PARAMETERS_INVALID"
+).split()
+LEDGER_CODES = (
+    "TX_SIGNATURE NO_ACCOUNT NONCE INSUFFICIENT NOT_ALLOWED UNKNOWN EXISTS BAD_STATE TOO_EARLY "
+    "TOO_LATE STAKE_TOO_LOW BAD_AMOUNT BAD_PARAMETERS STALE_EPOCH SESSION_REVOKED NOT_DRAWN "
+    "BEACON_MISMATCH CHECKPOINT_MISMATCH NOT_EQUIVOCATION QUORUM_MISSING VOUCHER_SIGNATURE"
+).split()
+NUMBERS = {
+    code: first + i
+    for first, codes in ((1, CODES), (30, MOVE_CODES), (50, LEDGER_CODES))
+    for i, code in enumerate(codes)
+}
 
 
 class Reject(Exception):
-    """A verifier's refusal; `code` is one of CODES."""
+    """A verifier's refusal; `code` is one of NUMBERS."""
 
     def __init__(self, code, why=""):
-        assert code in CODES, code
+        assert code in NUMBERS, code
         super().__init__(f"{code}: {why}")
         self.code = code
 

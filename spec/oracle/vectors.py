@@ -14,6 +14,7 @@ from oracle import (
     vectors_request,
     vectors_sampling,
     vectors_session,
+    vectors_settlement,
     vectors_tables,
 )
 
@@ -45,5 +46,6 @@ CHAPTERS = {
         ("request", vectors_request),
         ("receipt", vectors_receipt),
         ("session", vectors_session),
+        ("settlement", vectors_settlement),
     )
 }
