@@ -9,6 +9,7 @@ proof_verifier=$(realpath "$(dirname "$0")/../spec/proof_verifier.py")
 . "$(dirname "$0")/cli/import.sh"
 . "$(dirname "$0")/cli/tokenize.sh"
 . "$(dirname "$0")/cli/ledger.sh"
+. "$(dirname "$0")/cli/ledger_serve.sh"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
@@ -478,7 +479,7 @@ test_proof_kill() {
 RANDOM=20
 make_model || exit 1
 for part in attest golden_path help flags prompts sampling files output home import tokenize \
-  ledger interrupt kill memory flips proofs proof_files proof_elsewhere proof_kill; do
+  ledger ledger_serve interrupt kill memory flips proofs proof_files proof_elsewhere proof_kill; do
   begin=$SECONDS
   "test_$part"
   echo "$part: $((SECONDS - begin)) s"

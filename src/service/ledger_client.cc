@@ -50,10 +50,13 @@ bool is_code(std::string_view code) {
   });
 }
 
-// What a server says of itself; a long text is not read as JSON, which costs many times its length.
+// What a server says of itself, for a terminal. A long text is not read as JSON, which costs many
+// times its length.
 UpstreamError error_in(const net::Response& response, const std::string& url) {
-  return error_of(response.status,
-                  response.body.size() <= kMaxErrorBytes ? response.body : std::string(), url);
+  UpstreamError error = error_of(
+      response.status, response.body.size() <= kMaxErrorBytes ? response.body : std::string(), url);
+  std::ranges::replace_if(error.message, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return error;
 }
 
 std::unexpected<Error> network_error(const net::Response& response, const std::string& url) {

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <algorithm>
+#include <atomic>
 #include <mutex>
 
 #include "base/hex.h"
@@ -184,6 +184,34 @@ TEST_F(LedgerServerTest, APortThatIsNotThereHasNoRoutes) {
   EXPECT_EQ(status(*only_ledger, "/v1/claims/" + to_hex(root_of(1))), "404");
 }
 
+// Whoever floods it is turned away at once; the others' answers are not lost.
+TEST(LedgerServerLoadTest, BeyondSoManyAtOnceItRefuses) {
+  class SlowLedger : public FakeLedger {
+   public:
+    Result<Bytes> genesis() override {
+      (void)goes_on.wait();
+      return FakeLedger::genesis();
+    }
+    net::testing::Event goes_on;
+  };
+  SlowLedger slow;
+  const auto server = *LedgerServer::start({}, &slow, nullptr);
+  std::atomic<int> answered = 0, refused = 0;
+  const auto client = *net::Client::create();
+  for (int i = 0; i < 40; ++i) {
+    client->send(
+        {.url = "http://127.0.0.1:" + std::to_string(server->port()) + "/v1/ledger/genesis"},
+        {.on_head = [&](unsigned status, const net::Headers&) {
+          ++(status == 429 ? refused : answered);
+        }});
+  }
+  EXPECT_TRUE(net::testing::eventually([&] { return refused == 8; }));
+  EXPECT_EQ(answered, 0);
+  slow.goes_on.set();
+  EXPECT_TRUE(net::testing::eventually([&] { return answered == 32; }));
+  EXPECT_EQ(refused, 8);
+}
+
 // --- A hostile server ---
 
 std::string http_answer(unsigned status, const std::string& body) {
@@ -278,7 +306,9 @@ TEST_F(HostileServerTest, ARefusalHasACodeOfALedger) {
     EXPECT_EQ(submit_against(http_answer(422, body)).kind, ErrorKind::kBadInput) << body;
   }
   EXPECT_EQ(submit_against(http_answer(422, std::string(60'000, '['))).kind, ErrorKind::kBadInput);
-  const Error good = submit_against(http_answer(422, R"({"error":{"code":"NONCE"}})"));
+  const Error good =
+      submit_against(http_answer(422, R"({"error":{"code":"NONCE","message":"a\u001b[2J\nb"}})"));
+  EXPECT_EQ(good.message, "a?[2J?b");  // nothing that a terminal would obey
   EXPECT_EQ(good.kind, ErrorKind::kReject);
   EXPECT_EQ(good.code, "NONCE");
 }
