@@ -60,6 +60,7 @@ void add_ledger(CLI::App& app, Run& run);
 // Its subcommands that run one: init, serve, mint.
 void add_ledger_serving(CLI::App& ledger, Run& run);
 void add_fisherman(CLI::App& app, Run& run);
+void add_demo(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
 void add_prove(CLI::App& app, Run& run);
 void add_up(CLI::App& app, Run& run);

@@ -34,6 +34,7 @@ int run_command(int argc, char** argv) {
   otr::apps::add_ask(app, run);
   otr::apps::add_verify(app, run);
   otr::apps::add_prove(app, run);
+  otr::apps::add_demo(app, run);
   otr::apps::add_up(app, run);
   otr::apps::add_worker(app, run);
   otr::apps::add_gateway(app, run);

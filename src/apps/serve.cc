@@ -109,6 +109,15 @@ Result<node::Measurement> measure_this_program() {
   return measurement;
 }
 
+std::string simulated_policy(const node::SimulatedTee& tee, const node::Measurement& measurement,
+                             const std::string& by) {
+  return "# Made by " + by +
+         ". SIMULATED: it accepts this installation's simulated TEE, which protects nothing.\n"
+         "name = \"simulated, made by " +
+         by + "\"\n\n[simulated]\nroots = [\"" + to_hex(tee.root_hash()) +
+         "\"]\nmeasurement = [\"" + to_hex(measurement) + "\"]\n";
+}
+
 Result<std::unique_ptr<node::EvidenceSource>> open_tee_of(const std::string& kind,
                                                           const std::string& home) {
   if (kind != "simulated") return node::open_tee(kind);

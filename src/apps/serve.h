@@ -18,6 +18,7 @@
 #include "node/inference.h"
 #include "node/keys.h"
 #include "node/sessions.h"
+#include "node/simulated_tee.h"
 #include "service/worker_server.h"
 
 namespace otr::apps {
@@ -37,6 +38,11 @@ Result<std::string> read_api_key(const std::string& file);
 
 // SHA-384 of this very program, as the simulated TEE "measures" it.
 Result<node::Measurement> measure_this_program();
+
+// The policy of somebody who tries things on his own machine: this installation's simulated TEE
+// running this very program, and no hardware at all. `by` is the command that makes it.
+std::string simulated_policy(const node::SimulatedTee& tee, const node::Measurement& measurement,
+                             const std::string& by);
 
 // A TEE by its kind (node/evidence.h); the simulated one has its keys in the home folder.
 Result<std::unique_ptr<node::EvidenceSource>> open_tee_of(const std::string& kind,

@@ -21,16 +21,12 @@ struct UpFlags : FrontFlags {
   std::uint16_t gateway_port = 8080, proxy_port = 8089;
 };
 
-// The policy of somebody who tries things on his own machine: this installation's simulated TEE
-// running this very program, and no hardware at all.
-Result<std::string> simulated_policy(const std::string& home) {
+Result<std::string> policy_for(const std::string& home) {
   OTR_TRY_ASSIGN(const std::filesystem::path folder, home_folder(home));
   OTR_TRY_ASSIGN(const node::Measurement measurement, measure_this_program());
   OTR_TRY_ASSIGN(const auto tee,
                  node::SimulatedTee::open({.folder = folder, .measurement = measurement}));
-  return "# Made by otr up. SIMULATED: it accepts this installation's simulated TEE, which "
-         "protects nothing.\nname = \"simulated, made by otr up\"\n\n[simulated]\nroots = [\"" +
-         to_hex(tee->root_hash()) + "\"]\nmeasurement = [\"" + to_hex(measurement) + "\"]\n";
+  return simulated_policy(*tee, measurement, "otr up");
 }
 
 std::string example(std::uint16_t port, const std::string& name) {
@@ -58,7 +54,7 @@ Result<int> up(const UpFlags& given) {
   const bool simulated = flags.worker.tee == "simulated";
   std::string policy_text;
   if (flags.policy.empty() && simulated) {
-    OTR_TRY_ASSIGN(policy_text, simulated_policy(flags.home));
+    OTR_TRY_ASSIGN(policy_text, policy_for(flags.home));
     flags.policy = (home.folder() / "policy.toml").string();
     OTR_TRY(env::write_file_atomically(flags.policy, as_bytes(policy_text), 0644));
   } else {

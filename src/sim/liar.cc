@@ -26,7 +26,7 @@ struct Forged {
 protocol::Receipt signed_receipt(const rollup::Weights& weights,
                                  const protocol::SignedRequest& request,
                                  std::span<const std::uint32_t> prompt_ids, Forged forged,
-                                 const Signers& signers) {
+                                 const Signing& signers) {
   node::Finished finished = node::sign_claim(request.request, std::move(forged.output_ids),
                                              forged.reason, forged.trace, signers.session);
   return node::make_receipt(request, prompt_ids, std::move(finished), weights.artifact.view(),
@@ -35,7 +35,7 @@ protocol::Receipt signed_receipt(const rollup::Weights& weights,
 
 protocol::Receipt of_tokens(const rollup::Weights& weights, const protocol::SignedRequest& request,
                             std::span<const std::uint32_t> prompt_ids,
-                            std::vector<std::uint32_t> output_ids, const Signers& signers) {
+                            std::vector<std::uint32_t> output_ids, const Signing& signers) {
   Forged forged(weights);
   protocol::FinishDetector finish(weights.artifact.view(), request.request);
   for (std::size_t i = 0; i < output_ids.size(); ++i) {
@@ -78,7 +78,7 @@ protocol::SignedRequest make_request(const rollup::Weights& weights,
 protocol::Receipt answer_honestly(const rollup::Weights& weights,
                                   const protocol::SignedRequest& request,
                                   std::span<const std::uint32_t> prompt_ids,
-                                  const Signers& signers) {
+                                  const Signing& signers) {
   auto output = rollup::answer(weights, request.request, prompt_ids);
   OTR_CHECK(output.has_value());
   return of_tokens(weights, request, prompt_ids, *std::move(output), signers);
@@ -87,7 +87,7 @@ protocol::Receipt answer_honestly(const rollup::Weights& weights,
 protocol::Receipt forge_token(const rollup::Weights& weights,
                               const protocol::SignedRequest& request,
                               std::span<const std::uint32_t> prompt_ids, std::uint32_t at,
-                              std::uint32_t token, const Signers& signers) {
+                              std::uint32_t token, const Signing& signers) {
   auto output = rollup::answer(weights, request.request, prompt_ids);
   OTR_CHECK(output.has_value() && at < output->size());
   output->resize(at);
@@ -107,7 +107,7 @@ protocol::Receipt forge_token(const rollup::Weights& weights,
 protocol::Receipt forge_execution(const rollup::Weights& weights,
                                   const protocol::SignedRequest& request,
                                   std::span<const std::uint32_t> prompt_ids, const Alter& alter,
-                                  const Signers& signers) {
+                                  const Signing& signers) {
   const machine::Model& model = weights.artifact.view();
   const referee::ModelFacts facts = referee::model_facts(
       weights.artifact.root(), weights.artifact.config(), model.token_bytes.size());
@@ -148,7 +148,7 @@ protocol::Receipt sign_anything(const rollup::Weights& weights,
                                 const protocol::SignedRequest& request,
                                 std::span<const std::uint32_t> prompt_ids,
                                 std::vector<std::uint32_t> output_ids, protocol::Claim claim,
-                                std::vector<Hash> trace_path, const Signers& signers) {
+                                std::vector<Hash> trace_path, const Signing& signers) {
   claim.session = signers.session.session;
   node::Finished finished{.claim = claim,
                           .signer = signers.session.key.address(),

@@ -28,6 +28,15 @@ struct Signers {
   crypto::PrivateKey operator_key;
 };
 
+// The same by whoever has the keys at hand.
+struct Signing {
+  Signing(const Signers& signers) : session(signers.session), operator_key(signers.operator_key) {}
+  Signing(const node::ClaimSigner& of_session, const crypto::PrivateKey& of_operator)
+      : session(of_session), operator_key(of_operator) {}
+  const node::ClaimSigner& session;
+  const crypto::PrivateKey& operator_key;
+};
+
 // A request of a client for an answer of these weights.
 [[nodiscard]] protocol::SignedRequest make_request(const rollup::Weights& weights,
                                                    const crypto::PrivateKey& client,
@@ -39,7 +48,7 @@ struct Signers {
 [[nodiscard]] protocol::Receipt answer_honestly(const rollup::Weights& weights,
                                                 const protocol::SignedRequest& request,
                                                 std::span<const std::uint32_t> prompt_ids,
-                                                const Signers& signers);
+                                                const Signing& signers);
 
 // The answer with another token at output position `at`, and honestly on from there. Fast: of all
 // rows only that choice is false.
@@ -47,13 +56,13 @@ struct Signers {
                                             const protocol::SignedRequest& request,
                                             std::span<const std::uint32_t> prompt_ids,
                                             std::uint32_t at, std::uint32_t token,
-                                            const Signers& signers);
+                                            const Signing& signers);
 
 // The answer of an execution in which `alter` changed what it liked; slow: by the machine's steps.
 [[nodiscard]] protocol::Receipt forge_execution(const rollup::Weights& weights,
                                                 const protocol::SignedRequest& request,
                                                 std::span<const std::uint32_t> prompt_ids,
-                                                const Alter& alter, const Signers& signers);
+                                                const Alter& alter, const Signing& signers);
 
 // Signs whatever claim it is given.
 [[nodiscard]] protocol::Receipt sign_anything(const rollup::Weights& weights,
@@ -61,7 +70,7 @@ struct Signers {
                                               std::span<const std::uint32_t> prompt_ids,
                                               std::vector<std::uint32_t> output_ids,
                                               protocol::Claim claim, std::vector<Hash> trace_path,
-                                              const Signers& signers);
+                                              const Signing& signers);
 
 // Plays a false claim: answers and reveals what the altered execution made, so that the game comes
 // to the step itself.
