@@ -242,10 +242,12 @@ void World::tick() {
   for (std::size_t i = 0; i < nodes_.size(); ++i) {
     Node& node = *nodes_[(first + i) % nodes_.size()];
     if (!node.is_up && weather_.now >= node.down_until) start(node);
-    if (!node.is_up || weather_.now < node.next_step || !node.step) continue;
-    node.next_step = weather_.now + node.period_ms;
-    const Status done = node.step(weather_.now);
-    if (!done) node.last_error = done.error().message;
+    if (!node.is_up || !node.step) continue;
+    if (weather_.now >= node.next_step && !node.link.has_crashed) {
+      node.next_step = weather_.now + node.period_ms;
+      const Status done = node.step(weather_.now);
+      if (!done) node.last_error = done.error().message;
+    }
     if (!node.link.has_crashed) continue;
     node.link.has_crashed = node.is_up = false;
     node.kill();

@@ -106,6 +106,7 @@ class World {
                                                          const protocol::Receipt& receipt);
   // A place in line for a process that the caller steps: for roles that tests write.
   Node& add_node(const std::string& name);
+  [[nodiscard]] const std::vector<std::unique_ptr<Node>>& nodes() const { return nodes_; }
 
  private:
   struct Model;
