@@ -5,8 +5,7 @@
 start_ledger() {
   "$otr" ledger serve L --home roles --auditor-home roles --listen "127.0.0.1:$1" >served 2>&1 &
   ledger_pid=$!
-  local i
-  for i in {1..200}; do
+  for _ in {1..200}; do
     url=$(sed -n 's/^served at *//p' served)
     [ -z "$url" ] || return 0
     sleep 0.05
@@ -16,8 +15,7 @@ start_ledger() {
 
 # wait_for PATTERN FILE
 wait_for() {
-  local i
-  for i in {1..200}; do
+  for _ in {1..200}; do
     grep -qE -- "$1" "$2" && return 0
     sleep 0.05
   done
@@ -75,4 +73,28 @@ test_ledger_serve() {
   # Its last word is a checkpoint.
   expect 0 'transactions  4' "$otr" ledger verify L
   expect 0 '"Checkpoint"' "$otr" ledger tail L -n 1
+  ledger_on_a_full_disk "$to"
+}
+
+# It stops where its disk does, and keeps what it has answered for.
+ledger_on_a_full_disk() {
+  local id taken=0 got
+  rm -f L L-*
+  expect 0 'TRIAL' "$otr" ledger init L --home roles --trial
+  id=$(sed -n 's/^ledger *//p' said)
+  # A limit on the size of files stands in for it; the log of SQLite comes to it first.
+  (ulimit -f 60 && exec "$otr" ledger serve L --home roles --listen 127.0.0.1:0 >served 2>&1) &
+  ledger_pid=$!
+  wait_for '^served at' served
+  url=$(sed -n 's/^served at *//p' served)
+  while "$otr" ledger mint --ledger "$url" --ledger-id "$id" --home roles --to "$1" --amount 1 \
+    >minted 2>&1; do
+    taken=$((taken + 1))
+    [ $taken -lt 100 ] || break
+  done
+  grep -q 'cannot be written' minted || fail "no word of a full disk after $taken: $(cat minted)"
+  wait "$ledger_pid"
+  got=$?
+  [ "$got" = 2 ] || fail "a ledger on a full disk: exit $got: $(cat served)"
+  expect 0 "transactions  $taken," "$otr" ledger verify L
 }
