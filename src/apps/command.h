@@ -20,6 +20,7 @@ inline constexpr int kOk = 0;
 inline constexpr int kFailed = 1;        // a check failed, a mismatch found by recomputing too
 inline constexpr int kUsage = 2;         // flags, files, configuration
 inline constexpr int kInconclusive = 3;  // not recomputed, not final, or stopped
+inline constexpr int kFraud = 5;         // a ledger holds that it was proven false, or is void
 
 // The exit code of an error, and the error itself on standard error.
 int report(const Error& error);

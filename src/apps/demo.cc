@@ -50,7 +50,6 @@ struct Play {
   std::uint32_t max_tokens = 0;
   std::uint64_t next_counter = 1;
   protocol::Receipt honest = {};
-  std::optional<ledger::ClaimKey> honest_claim = {};
 
   protocol::SignedRequest request() {
     return sim::make_request(big.weights, stage.client(), next_counter++, prompt_ids, max_tokens,
@@ -84,16 +83,19 @@ struct Play {
            std::to_string(microseconds / 1000) + "." + std::to_string(microseconds / 100 % 10) +
            " ms";
   }
-  std::optional<ledger::ClaimKey> claim_of(StageOperator& of, const protocol::Receipt& receipt) {
-    const std::string text = *protocol::encode_receipt(receipt);
-    for (const auto& [number, batch] : stage.state().batches) {
-      const auto texts = of.role->receipts(batch.root);
-      if (!texts) continue;
-      const auto found = std::ranges::find(*texts, text);
-      if (found == texts->end()) continue;
-      return ledger::ClaimKey{number, static_cast<std::uint32_t>(found - texts->begin())};
-    }
-    return std::nullopt;
+  // Nothing before it is posted.
+  static std::optional<rollup::Posted> posted(const StageOperator& by,
+                                              const protocol::Receipt& receipt) {
+    return by.role->posted(protocol::digest_of(receipt.claim, receipt.ledger));
+  }
+  // Waits for it, and leaves beside the receipt where it stands.
+  Result<rollup::Posted> wait_for_post(const StageOperator& by, const protocol::Receipt& receipt,
+                                       const std::string& name) const {
+    OTR_TRY(stage.run_until([&] { return posted(by, receipt).has_value(); }, kPatienceMs));
+    rollup::Posted place = *posted(by, receipt);
+    OTR_TRY(env::write_file_atomically(stage.folder() / name,
+                                       as_bytes(rollup::encode_posted(place)), 0644));
+    return place;
   }
   Status hand_over(StageOperator& to, const protocol::Receipt& receipt) const {
     OTR_TRY_ASSIGN(const std::string text, protocol::encode_receipt(receipt));
@@ -129,13 +131,9 @@ Status honest_scene(Play& play, StageOperator& honest) {
   const std::uint64_t begin = env::unix_ms();
   const std::uint64_t before = play.balance(honest.address);
   OTR_TRY(play.hand_over(honest, play.honest));
-  OTR_TRY(play.stage.run_until(
-      [&] {
-        play.honest_claim = play.claim_of(honest, play.honest);
-        return play.honest_claim.has_value();
-      },
-      kPatienceMs));
-  OTR_TRY(line("posted", "in batch " + std::to_string(play.honest_claim->batch) + ", " +
+  OTR_TRY_ASSIGN(const rollup::Posted posted,
+                 play.wait_for_post(honest, play.honest, "honest.posted.json"));
+  OTR_TRY(line("posted", "in batch " + std::to_string(posted.batch) + ", " +
                              seconds(env::unix_ms() - begin) + " later"));
   OTR_TRY(play.stage.run_until([&] { return play.stage.fisherman().gauges().agreed >= 1; },
                                kPatienceMs));
@@ -185,6 +183,7 @@ Status forgery_scene(Play& play, StageOperator& forger, const protocol::Receipt&
   const std::uint64_t burned = play.stage.state().burned;
   const std::uint64_t begin = env::unix_ms();
   OTR_TRY(play.hand_over(forger, forged));
+  OTR_TRY(play.wait_for_post(forger, forged, "forged.posted.json"));
   OTR_TRY(play.stage.run_until([&] { return play.stake(forger) == 0; }, kPatienceMs));
   const auto& [number, game] = *play.stage.state().games.rbegin();
   OTR_TRY(line("caught", "by the fisherman that recomputed it, " + seconds(env::unix_ms() - begin) +
@@ -236,14 +235,13 @@ Status accusation_scene(Play& play, StageOperator& honest) {
       honest);
   OTR_TRY(play.keep(receipt, "accused.json"));
   OTR_TRY(play.hand_over(honest, receipt));
-  std::optional<ledger::ClaimKey> claim;
-  OTR_TRY(play.stage.run_until([&] { return (claim = play.claim_of(honest, receipt)).has_value(); },
-                               kPatienceMs));
+  OTR_TRY_ASSIGN(const rollup::Posted claim,
+                 play.wait_for_post(honest, receipt, "accused.posted.json"));
   const std::uint64_t before = play.balance(play.stage.accuser().address());
   const std::uint64_t stake = play.stake(honest);
   OTR_TRY(play.stage.watch().send(play.stage.accuser(),
-                                  ledger::Challenge{.batch = claim->batch,
-                                                    .index = claim->index,
+                                  ledger::Challenge{.batch = claim.batch,
+                                                    .index = claim.index,
                                                     .claim = receipt.claim,
                                                     .path = {},
                                                     .request = receipt.request.request}));
@@ -263,8 +261,9 @@ Status accusation_scene(Play& play, StageOperator& honest) {
                "and has " + with_commas(before - play.balance(play.stage.accuser().address())) +
                    " less: half of its bond for the worker, half burned, and fees"));
   if (play.stake(honest) != stake) return fail(ErrorKind::kReject, "An honest bond was lost.");
-  OTR_TRY(play.stage.run_until([&] { return ledger::is_final(play.stage.state(), *claim); },
-                               kPatienceMs));
+  OTR_TRY(play.stage.run_until(
+      [&] { return ledger::is_final(play.stage.state(), {claim.batch, claim.index}); },
+      kPatienceMs));
   return line("the answer", "is final, the honest operator's stake is " + with_commas(stake));
 }
 
@@ -336,12 +335,13 @@ Result<int> demo(const DemoFlags& flags) {
   OTR_TRY(accusation_scene(play, *honest));
   OTR_TRY(write_transcript(*stage));
   OTR_TRY(stage->close());
-  OTR_TRY(
-      print("\nAll of it is in " + flags.folder +
-            ": receipts, disputes.jsonl, ledger.sqlite. Check it yourself:\n  otr ledger verify " +
-            (folder / "ledger.sqlite").string() + "\n  otr verify " +
-            (folder / "honest.json").string() + " --model " + flags.model +
-            " --recompute --policy " + (folder / "policy.toml").string() + "\n"));
+  OTR_TRY(print(
+      "\nAll of it is in " + flags.folder +
+      ": receipts, disputes.jsonl, ledger.sqlite. Check it yourself:\n  otr ledger verify " +
+      (folder / "ledger.sqlite").string() + "\n  otr verify " + (folder / "honest.json").string() +
+      " --model " + flags.model + " --recompute --policy " + (folder / "policy.toml").string() +
+      " --ledger " + (folder / "ledger.sqlite").string() + " --posted " +
+      (folder / "honest.posted.json").string() + "\n"));
   return kOk;
 }
 

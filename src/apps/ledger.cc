@@ -4,6 +4,7 @@
 #include <string>
 
 #include "apps/command.h"
+#include "apps/ledger_file.h"
 #include "base/hex.h"
 #include "env/file.h"
 #include "ledger/invariants.h"
@@ -21,18 +22,6 @@ struct LedgerFlags {
   std::uint32_t count = 10;
   bool json = false;
 };
-
-// A store or an export, told apart by what it begins with.
-Result<ledger::State> replay(const std::string& file,
-                             const std::function<Status(const settlement::Row&)>& visit) {
-  OTR_TRY(env::check_is_file(file));
-  if (settlement::is_store(file)) return settlement::verify_store(file, visit);
-  OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(file, kMaxExportBytes));
-  if (settlement::is_flat_file(bytes)) return settlement::verify_flat_file(bytes, visit);
-  return fail(ErrorKind::kBadInput, file +
-                                        " is neither a ledger nor an export of one (or it is "
-                                        "damaged where a ledger begins).");
-}
 
 Json facts_of(const ledger::State& state) {
   std::uint64_t open = 0, final_count = 0, games = 0;
@@ -83,7 +72,7 @@ std::string table_of(const Json& facts) {
 }
 
 int run_verify(const LedgerFlags& flags) {
-  const auto state = replay(flags.file, {});
+  const auto state = replay_ledger(flags.file, {});
   if (!state) return report(state.error());
   if (const Status held = ledger::check_invariants(*state); !held) return report(held.error());
   const Json facts = facts_of(*state);
@@ -125,7 +114,7 @@ int run_tail(const LedgerFlags& flags) {
     if (lines.size() > flags.count) lines.pop_front();
     return {};
   };
-  const auto state = replay(flags.file, keep);
+  const auto state = replay_ledger(flags.file, keep);
   if (!state) return report(state.error());
   std::string text;
   for (const std::string& line : lines) text += line;
@@ -145,6 +134,17 @@ that it shows everybody the same one. For that compare tips with others (their c
 signed), and keep your own export.)";
 
 }  // namespace
+
+Result<ledger::State> replay_ledger(const std::string& file,
+                                    const std::function<Status(const settlement::Row&)>& visit) {
+  OTR_TRY(env::check_is_file(file));
+  if (settlement::is_store(file)) return settlement::verify_store(file, visit);
+  OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(file, kMaxExportBytes));
+  if (settlement::is_flat_file(bytes)) return settlement::verify_flat_file(bytes, visit);
+  return fail(ErrorKind::kBadInput, file +
+                                        " is neither a ledger nor an export of one (or it is "
+                                        "damaged where a ledger begins).");
+}
 
 void add_ledger(CLI::App& app, Run& run) {
   auto flags = std::make_shared<LedgerFlags>();

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "apps/command.h"
+#include "apps/ledger_file.h"
 #include "apps/serve.h"
 #include "base/hex.h"
 #include "client/ladder.h"
@@ -11,12 +12,13 @@
 #include "env/signal.h"
 #include "node/audit.h"
 #include "node/proof.h"
+#include "rollup/posted.h"
 
 namespace otr::apps {
 namespace {
 
 struct VerifyFlags {
-  std::string receipt, model, beacon, policy, at;
+  std::string receipt, model, beacon, policy, at, ledger, posted;
   unsigned threads = default_threads();
   bool recompute = false;
   bool explain = false;
@@ -86,7 +88,35 @@ Result<node::Audit> audit_file(const VerifyFlags& flags, const Hash& beacon, Byt
   return std::move(proof.audit);
 }
 
+const std::string kFallen = "FALLEN: the ledger holds that this answer does not count";
+constexpr std::size_t kMaxPostedBytes = std::size_t{64} << 10;
+
+// Where the claim stands by a replay of the whole ledger: `posted` says in which batch it is and
+// why (otr demo writes such files): {"batch":"1","index":0,"path":["0x…"]}.
+Result<rollup::Whereabouts> look_up(const VerifyFlags& flags, const protocol::Receipt& receipt) {
+  OTR_TRY_ASSIGN(const ledger::State state, replay_ledger(flags.ledger));
+  if (receipt.ledger != ledger::claims_ledger(state)) {
+    return fail(ErrorKind::kReject,
+                "The receipt is of the ledger " + to_hex(receipt.ledger) + ", and " + flags.ledger +
+                    " is " + to_hex(state.id) + ".",
+                "LEDGER_MISMATCH");
+  }
+  OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(flags.posted, kMaxPostedBytes));
+  OTR_TRY_ASSIGN(const rollup::Posted posted, rollup::decode_posted(as_text(bytes)));
+  const auto batch = state.batches.find(posted.batch);
+  if (batch == state.batches.end()) {
+    return fail(ErrorKind::kReject, "The ledger has no batch " + std::to_string(posted.batch) + ".",
+                "UNKNOWN");
+  }
+  OTR_TRY(ledger::check_leaf(batch->second, posted.index,
+                             protocol::digest_of(receipt.claim, receipt.ledger), posted.path));
+  return rollup::whereabouts_of(state, {posted.batch, posted.index}, receipt.claim.request_hash);
+}
+
 Result<int> verify(const VerifyFlags& flags) {
+  if (flags.ledger.empty() != flags.posted.empty()) {
+    return fail(ErrorKind::kUsage, "--ledger and --posted go together");
+  }
   OTR_TRY_ASSIGN(const Hash beacon, parse_beacon(flags.beacon));
   auto bytes = env::read_file(flags.receipt, node::kMaxProofBytes);
   if (!bytes) {
@@ -103,10 +133,17 @@ Result<int> verify(const VerifyFlags& flags) {
     return std::unexpected(std::move(loaded).error());
   }
   OTR_TRY_ASSIGN(const node::Audit audit, audit_file(flags, beacon, *bytes, *loaded));
-  const auto lines = client::ladder(audit, false);
-  const int code = code_of(client::verdict_of(audit));
+  std::optional<rollup::Whereabouts> where;
+  if (!flags.ledger.empty() && audit.receipt && !audit.failed()) {
+    OTR_TRY_ASSIGN(where, look_up(flags, *audit.receipt));
+  }
+  const auto lines = client::ladder(audit, false, where ? &*where : nullptr);
+  int code = code_of(client::verdict_of(audit));
+  const bool has_fallen = where && (where->standing == rollup::Standing::kRefuted ||
+                                    where->standing == rollup::Standing::kVoid);
+  if (has_fallen) code = kFraud;
   if (flags.json) {
-    const Json result = {{"verdict", client::summary_of(audit)},
+    const Json result = {{"verdict", has_fallen ? kFallen : client::summary_of(audit)},
                          {"exit_code", code},
                          {"ladder", client::to_json(lines)},
                          {"checks", client::checks_to_json(audit)}};
@@ -114,7 +151,7 @@ Result<int> verify(const VerifyFlags& flags) {
   } else {
     std::string text = flags.receipt + "\n" + client::to_text(lines);
     if (flags.explain) text += "Checks:\n" + client::explain(audit);
-    OTR_TRY(print(text + client::summary_of(audit) + "\n"));
+    OTR_TRY(print(text + (has_fallen ? kFallen : client::summary_of(audit)) + "\n"));
   }
   return code;
 }
@@ -144,6 +181,13 @@ void add_verify(CLI::App& app, Run& run) {
                    "Time of the appraisal, such as 2026-03-20T12:00:00Z: when the answer came "
                    "(default: now)")
       ->type_name("TIME");
+  command
+      ->add_option("--ledger", flags->ledger,
+                   "A ledger or an export of one, replayed to say where the claim stands; with "
+                   "--posted")
+      ->type_name("FILE");
+  command->add_option("--posted", flags->posted, "In which batch of it the claim is, and why")
+      ->type_name("FILE");
   command->add_flag("--explain", flags->explain, "Print every check");
   command->add_flag("--json", flags->json, "Print one JSON object");
   command->add_option("--threads", flags->threads, "Threads")

@@ -17,7 +17,7 @@ std::string_view name_of(Rung rung) {
 }
 
 // The rungs of ladder() that are spoken of by number.
-constexpr std::size_t kAttested = 0, kRecomputed = 5, kProven = 6;
+constexpr std::size_t kAttested = 0, kPosted = 4, kRecomputed = 5, kProven = 6, kFinal = 7;
 
 // The rung that a failed check belongs to.
 std::size_t rung_of(const node::Audit& audit, Reject reject) {
@@ -55,19 +55,54 @@ LadderLine attested(const node::Audit& audit) {
   return line;
 }
 
+// The rungs that a replayed ledger shows (spec/SETTLEMENT.md).
+void climb_ledger(std::vector<LadderLine>& lines, const rollup::Whereabouts& where, bool proven) {
+  using rollup::Standing;
+  const auto set = [&](std::size_t rung, Rung state, std::string why) {
+    lines[rung].state = state;
+    lines[rung].why = std::move(why);
+  };
+  set(kPosted, Rung::kPass,
+      "batch " + std::to_string(where.batch) + ", claim " + std::to_string(where.index));
+  if (!proven && !where.drawn) {
+    set(kProven, Rung::kNotYet, "the beacon of its batch is not revealed");
+  } else if (!proven && !*where.drawn) {
+    set(kProven, Rung::kPass, "not drawn");
+  } else if (!proven && where.is_checked) {
+    set(kProven, Rung::kPass, "drawn, and executed again by a quorum: no proof");
+  } else if (!proven) {
+    set(kProven, Rung::kNotYet, "drawn, and not checked by anybody the ledger names");
+  }
+  switch (where.standing) {
+    case Standing::kFinal:
+    case Standing::kPaid:
+      return set(kFinal, Rung::kPass, std::string(rollup::name_of(where.standing)));
+    case Standing::kRefuted:
+      return set(kFinal, Rung::kFail, "proven false on the ledger, its operator slashed");
+    case Standing::kVoid:
+      return set(kFinal, Rung::kFail, "void: its operator or its model fell before it was final");
+    default:
+      return set(kFinal, Rung::kNotYet, std::string(rollup::name_of(where.standing)));
+  }
+}
+
 }  // namespace
 
-std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
+std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen,
+                               const rollup::Whereabouts* on_ledger) {
+  const bool has_ledger = audit.receipt && audit.receipt->ledger != Hash{};
+  const std::string unknown =
+      has_ledger ? "give --ledger and --posted to look" : "the receipt names no ledger";
   std::vector<LadderLine> lines = {
       attested(audit),
       {.name = "claim signed by the session"},
       {.name = "output bound to the stream received",
        .why = "only the program that received the stream can say"},
       {.name = "model root is the one asked for"},
-      {.name = "claim included in a posted batch", .why = "no ledger yet"},
+      {.name = "claim included in a posted batch", .why = unknown},
       {.name = "recomputed by me", .why = "run otr verify with --recompute"},
-      {.name = "drawn and proven, or not drawn", .why = "no ledger yet"},
-      {.name = "window over, final", .why = "no ledger yet"},
+      {.name = "drawn and proven, or not drawn", .why = unknown},
+      {.name = "window over, final", .why = unknown},
   };
   if (const protocol::Check* failure = audit.report.failure()) {
     const std::size_t rung = rung_of(audit, *failure->reject);
@@ -99,7 +134,7 @@ std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
   if (audit.proven) {
     lines[kProven].state = Rung::kPass;
     lines[kRecomputed].why = "not needed: the proof shows it";
-    lines[kProven].why = "the whole pass is proven; nothing was drawn: no ledger yet";
+    lines[kProven].why = "the whole pass is proven, whether it was drawn or not";
   }
   if (audit.recomputed) {
     lines[kRecomputed].state = Rung::kPass;
@@ -107,6 +142,7 @@ std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen) {
   } else if (audit.inconclusive) {
     lines[kRecomputed].why = audit.inconclusive->message;
   }
+  if (on_ledger != nullptr) climb_ledger(lines, *on_ledger, audit.proven);
   return lines;
 }
 

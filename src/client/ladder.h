@@ -9,12 +9,15 @@
 #include "base/canonical_json.h"
 #include "client/client.h"
 #include "node/audit.h"
+#include "rollup/watcher.h"
 
 namespace otr::client {
 
 // The eight rungs for an audited receipt. `stream_seen`: this process received the answer as a
-// stream and it is the receipt's. A rung that was not checked is NOT YET, never PASS.
-std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen);
+// stream and it is the receipt's. `on_ledger`: where its claim stands, by a replay of the ledger;
+// null: nobody has looked. A rung that was not checked is NOT YET, never PASS.
+std::vector<LadderLine> ladder(const node::Audit& audit, bool stream_seen,
+                               const rollup::Whereabouts* on_ledger = nullptr);
 
 Json to_json(const std::vector<LadderLine>& ladder);
 

@@ -73,12 +73,14 @@ struct Operator::Body {
   Status empty_inbox();
   void take_stock();
   Status send(ledger::Body body);
+  Status sent(Status status);
   Status defend(std::uint64_t number, std::uint64_t now);
   Status show_claim(std::uint64_t number, const ledger::GameEntry& game, const Hash& claim);
   std::shared_ptr<Case> case_of(const Hash& claim);
   Status answer_forces();
   Status answer_draws(std::uint64_t number);
   Status post(std::uint64_t now);
+  [[nodiscard]] bool can_post(const Hash& session, std::uint64_t now) const;
   [[nodiscard]] std::vector<Hash> next_batch(std::uint64_t now) const;
   Status finalise(std::uint64_t number, std::uint64_t now);
   Status settle();
@@ -145,6 +147,17 @@ Result<std::vector<std::string>> Operator::receipts(const Hash& batch_root) {
   std::vector<std::string> texts;
   for (const Text& text : found->second) texts.push_back(*text);
   return texts;
+}
+
+std::optional<Posted> Operator::posted(const Hash& claim_hash) const {
+  for (const auto& [root, hashes] : body_->composed) {
+    const auto at = std::ranges::find(hashes, claim_hash);
+    const auto number = body_->mirror.batch_of(body_->self(), root);
+    if (at == hashes.end() || !number) continue;
+    const auto index = static_cast<std::uint32_t>(at - hashes.begin());
+    return Posted{*number, index, batch_path(hashes, index)};
+  }
+  return std::nullopt;
 }
 
 OperatorGauges Operator::gauges() const {
@@ -251,13 +264,16 @@ void Operator::Body::take_stock() {
 }
 
 // The ledger's refusal is no reason to stop: the next step looks at the state again.
-Status Operator::Body::send(ledger::Body body) {
-  const Status status = mirror.send(options.key, std::move(body));
+Status Operator::Body::sent(Status status) {
   if (status || status.error().kind != ErrorKind::kReject) return status;
   const std::lock_guard lock(mutex);
   ++gauges.refused;
   gauges.last_refusal = status.error().message;
   return {};
+}
+
+Status Operator::Body::send(ledger::Body body) {
+  return sent(mirror.send(options.key, std::move(body)));
 }
 
 // --- 2. Games, forces, draws
@@ -350,6 +366,18 @@ Status Operator::Body::answer_draws(std::uint64_t number) {
 // --- 3. Post
 // --------------------------------------------------------------------------------------
 
+// SPEC SET-20. Of a session that cannot, nothing may stand in the way of others.
+bool Operator::Body::can_post(const Hash& session, std::uint64_t now) const {
+  const auto found = state().sessions.find(session);
+  if (found == state().sessions.end()) return false;
+  const ledger::SessionEntry& entry = found->second;
+  const ledger::Parameters& parameters = ledger::parameters_at(state(), now);
+  const std::uint64_t last = entry.session.expiry * 1000 + parameters.post + parameters.force;
+  return entry.epoch == stakes()->epoch && ledger::revoked_at(state(), entry) == 0 &&
+         !state().models.at(entry.session.model_root).is_void &&
+         now >= entry.session.not_before * 1000 && now <= last;
+}
+
 // Claims of one registered session, the oldest first; none while it is worth waiting for more.
 std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
   std::vector<Hash> hashes;
@@ -363,8 +391,7 @@ std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
       {room, options.max_batch, ledger::parameters_at(state(), now).max_count});
   for (const Hash& hash : waiting) {
     const Entry& entry = entries.at(hash);
-    const auto registered = state().sessions.find(entry.receipt.claim.session);
-    if (registered == state().sessions.end() || registered->second.epoch != stake->epoch) continue;
+    if (!can_post(entry.receipt.claim.session, now)) continue;
     if (!session) session = entry.receipt.claim.session;
     if (*session != entry.receipt.claim.session || hashes.size() == limit) continue;
     hashes.push_back(hash);
@@ -415,17 +442,26 @@ Status Operator::Body::settle() {
     for (std::uint32_t index = 0; index < hashes.size(); ++index) {
       Entry& entry = entries.at(hashes[index]);
       const protocol::SignedRequest& request = entry.receipt.request;
+      const Hash& request_hash = entry.receipt.claim.request_hash;
       const bool has_channel = state().channels.contains({request.request.client, self()});
-      if (!ledger::is_final(state(), {*number, index})) is_done = false;
-      if (entry.is_settled || !has_channel || !ledger::is_final(state(), {*number, index}))
+      if (entry.is_settled || !has_channel || state().settled_requests.contains(request_hash)) {
         continue;
-      entry.is_settled = true;  // or refused: then asking again changes nothing
-      OTR_TRY(send(ledger::Settle{.batch = *number,
-                                  .index = index,
-                                  .claim = entry.receipt.claim,
-                                  .path = path(hashes, hashes[index]),
-                                  .request = request.request,
-                                  .request_signature = request.signature}));
+      }
+      if (!ledger::is_final(state(), {*number, index})) {
+        is_done = false;
+        continue;
+      }
+      const Status paid =
+          mirror.send(options.key, ledger::Settle{.batch = *number,
+                                                  .index = index,
+                                                  .claim = entry.receipt.claim,
+                                                  .path = path(hashes, hashes[index]),
+                                                  .request = request.request,
+                                                  .request_signature = request.signature});
+      OTR_TRY(sent(paid));
+      // Refused for another reason it is refused for ever.
+      entry.is_settled = paid || paid.error().code != "NONCE";
+      is_done = is_done && entry.is_settled;
     }
     if (is_done) settled.insert(*number);
   }

@@ -23,6 +23,7 @@
 #include "rollup/journal.h"
 #include "rollup/mirror.h"
 #include "rollup/pass.h"
+#include "rollup/posted.h"
 
 namespace otr::rollup {
 
@@ -66,6 +67,9 @@ class Operator : public DataPort {
   [[nodiscard]] Status step(std::uint64_t now);
 
   Result<std::vector<std::string>> receipts(const Hash& batch_root) override;
+  // Where a claim of its own stands; nothing before its batch is on the ledger. Of the thread that
+  // steps.
+  [[nodiscard]] std::optional<Posted> posted(const Hash& claim_hash) const;
   [[nodiscard]] OperatorGauges gauges() const;
 
  private:

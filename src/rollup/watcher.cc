@@ -47,21 +47,26 @@ void Watcher::add(protocol::Receipt receipt, std::uint64_t now) {
 
 Status Watcher::find(const Hash& hash, Watched& watched, DataPort* data) {
   const ledger::State& state = mirror_.state();
-  for (auto at = mirror_.open_batches().upper_bound(watched.searched);
-       data != nullptr && watched.batch == 0 && at != mirror_.open_batches().end(); ++at) {
-    const ledger::Batch& batch = state.batches.at(*at);
+  if (data == nullptr || watched.batch != 0) return {};
+  std::erase_if(watched.searched,
+                [&](std::uint64_t number) { return !mirror_.open_batches().contains(number); });
+  for (const std::uint64_t number : mirror_.open_batches()) {
+    const ledger::Batch& batch = state.batches.at(number);
     if (batch.operator_address != watched.receipt.operator_address) continue;
+    if (watched.searched.contains(number)) continue;
     const auto claims = fetch_batch(*data, batch, ledger::claims_ledger(state));
-    if (!claims) continue;
-    watched.searched = *at;
+    if (!claims) continue;  // asked for again
+    watched.searched.insert(number);
     std::vector<Hash> hashes;
     for (const ClaimData& claim : *claims) {
       hashes.push_back(protocol::digest_of(claim.claim, ledger::claims_ledger(state)));
       if (hashes.back() != hash) continue;
-      watched.batch = *at;
+      watched.batch = number;
       watched.index = static_cast<std::uint32_t>(hashes.size() - 1);
     }
-    if (watched.batch != 0) watched.path = batch_path(hashes, watched.index);
+    if (watched.batch == 0) continue;
+    watched.path = batch_path(hashes, watched.index);
+    return {};
   }
   return {};
 }
@@ -117,26 +122,19 @@ Status Watcher::report(const Watched& a, const Watched& b) {
   return sent || sent.error().kind == ErrorKind::kReject ? Status() : sent;
 }
 
-Whereabouts Watcher::whereabouts(const Hash& claim_hash) const {
-  const ledger::State& state = mirror_.state();
-  Whereabouts where;
-  const auto found = watched_.find(claim_hash);
-  if (found == watched_.end() || found->second.batch == 0) {
-    if (is_forced(state, claim_hash)) where.standing = Standing::kForced;
-    return where;
-  }
-  where.batch = found->second.batch;
-  where.index = found->second.index;
-  const ClaimKey key{where.batch, where.index};
-  const ledger::Batch& batch = state.batches.at(where.batch);
-  where.drawn = ledger::is_drawn(state, batch, where.index);
+Whereabouts whereabouts_of(const ledger::State& state, const ClaimKey& key,
+                           const Hash& request_hash) {
+  Whereabouts where{.batch = key.batch, .index = key.index};
+  const ledger::Batch& batch = state.batches.at(key.batch);
+  where.drawn = ledger::is_drawn(state, batch, key.index);
   const auto entry = state.claims.find(key);
   const bool has_entry = entry != state.claims.end();
+  where.is_checked = has_entry && entry->second.checked;
   if (has_entry && entry->second.refuted) {
     where.standing = Standing::kRefuted;
   } else if (ledger::is_void(state, batch)) {
     where.standing = Standing::kVoid;
-  } else if (state.settled_requests.contains(found->second.receipt.claim.request_hash)) {
+  } else if (state.settled_requests.contains(request_hash)) {
     where.standing = Standing::kPaid;
   } else if (ledger::is_final(state, key)) {
     where.standing = Standing::kFinal;
@@ -145,6 +143,16 @@ Whereabouts Watcher::whereabouts(const Hash& claim_hash) const {
     where.standing = is_held ? Standing::kChallenged : Standing::kPosted;
   }
   return where;
+}
+
+Whereabouts Watcher::whereabouts(const Hash& claim_hash) const {
+  const auto found = watched_.find(claim_hash);
+  if (found != watched_.end() && found->second.batch != 0) {
+    return whereabouts_of(mirror_.state(), {found->second.batch, found->second.index},
+                          found->second.receipt.claim.request_hash);
+  }
+  const bool forced = is_forced(mirror_.state(), claim_hash);
+  return {.standing = forced ? Standing::kForced : Standing::kNotPosted};
 }
 
 }  // namespace otr::rollup

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -36,7 +37,11 @@ struct Whereabouts {
   std::uint64_t batch = 0;  // 0: in none
   std::uint32_t index = 0;
   std::optional<bool> drawn;  // nothing: the beacon of its batch is not revealed
+  bool is_checked = false;    // the answer to its draw, by a quorum (SPEC SET-30)
 };
+// Of a claim that stands there in a batch.
+[[nodiscard]] Whereabouts whereabouts_of(const ledger::State& state, const ledger::ClaimKey& key,
+                                         const Hash& request_hash);
 
 class Watcher {
  public:
@@ -57,7 +62,7 @@ class Watcher {
     std::uint64_t batch = 0;  // where it was found; 0: nowhere yet
     std::uint32_t index = 0;
     std::vector<Hash> path;
-    std::uint64_t searched = 0;  // the last batch that was looked through
+    std::set<std::uint64_t> searched;  // open batches that do not hold it
   };
   Status find(const Hash& hash, Watched& watched, DataPort* data);
   Status act(const Hash& hash, Watched& watched, std::uint64_t now);
