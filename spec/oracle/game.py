@@ -1,8 +1,9 @@
 """SPEC chapter 26: the game. A game is a dictionary; a move is {side, state, action, data}."""
 
-from oracle import referee
-from oracle.encoding import H, integer, require
-from oracle.referee import TOKENS, RESIDUAL, Decoder, encode_demand, encode_tree
+from oracle import referee, referee_words as bytes_of
+from oracle.encoding import H, NUMBERS, integer, require
+from oracle.referee import RESIDUAL, TOKENS
+from oracle.referee_words import Decoder, encode_demand, encode_tree
 
 SEARCHING, REVEALING, ANSWERING, PROVING, REFUTED, UPHELD, MOOT = range(1, 8)
 CHALLENGER, WORKER = 1, 2
@@ -142,7 +143,7 @@ def play(game, after, move, st, bound):
         after.update(demand=data, demands=game["demands"] + 1, phase=REVEALING)
     elif action == PROVE:
         code = referee.adjudicate(st, micro, data)
-        end(after, REFUTED, PROVEN, referee.NUMBERS[code])
+        end(after, REFUTED, PROVEN, NUMBERS[code])
     elif action == ANSWER:
         if bound is not None and not data["roots"] and not data["witness"]:
             root = bound
@@ -158,9 +159,9 @@ def play(game, after, move, st, bound):
 ENCODERS = {
     CHALLENGE: encode_leaf,
     DEMAND: encode_demand,
-    PROVE: referee.encode_proof,
-    ANSWER: referee.encode_answer,
-    REVEAL: referee.encode_opening,
+    PROVE: bytes_of.encode_proof,
+    ANSWER: bytes_of.encode_answer,
+    REVEAL: bytes_of.encode_opening,
     CONCEDE: lambda _: b"",
     CLOSE: lambda _: b"",
 }
@@ -172,7 +173,7 @@ def encode_move(side, state, action, data=None):
 
 
 def decode_move(data):
-    require(len(data) <= referee.MAX_MOVE, "LIMIT_EXCEEDED", "move")
+    require(len(data) <= bytes_of.MAX_MOVE, "LIMIT_EXCEEDED", "move")
     reader = Decoder(data)
     side = reader.number("u8")
     require(side in (1, 2), "MALFORMED", "side")

@@ -3,11 +3,12 @@ transactions, and notes each with its outcome as a case."""
 
 from functools import lru_cache
 
-from oracle import artifact, curve, protocol, session as sess, settlement, settlement_words as words
-from oracle import tiny, trees
+from oracle import artifact, curve, ledger_call, ledger_claims, ledger_money, protocol
+from oracle import session as sess, settlement, settlement_state as entries
+from oracle import settlement_words as words, tiny, trees
 from oracle.encoding import H, Reject, hexa, integers
 from oracle.sampling import Sampling
-from oracle.settlement import NO_HASH
+from oracle.ledger_call import NO_HASH
 from oracle.tables import spec_hash
 
 ISSUER, SEQUENCER, AUDITOR, GOVERNOR = 1, 2, 3, 4
@@ -40,7 +41,7 @@ TRIAL = {
     "modelBond": 100_001,
     "fee": 1,
 }
-assert settlement.longest(TRIAL) == TRIAL["unbond"]
+assert ledger_call.longest(TRIAL) == TRIAL["unbond"]
 
 
 @lru_cache(None)
@@ -111,7 +112,7 @@ class Ledger:
                 "in": {"genesis": hexa(self.genesis)},
                 "out": {
                     "id": hexa(self.state["id"]),
-                    "digest": hexa(words.state_digest(self.state)),
+                    "digest": hexa(entries.state_digest(self.state)),
                 },
             }
         )
@@ -138,7 +139,7 @@ class Ledger:
             given["append"] = append
             data += bytes([append["byte"]]) * append["times"]
         case = {"rule": rule, "name": f"{self.name}: {name}", "in": given}
-        before = words.state_digest(self.state)
+        before = entries.state_digest(self.state)
         try:
             events = settlement.apply(self.state, data, self.now)
             assert code is None, (name, "was taken instead of", code)
@@ -146,11 +147,11 @@ class Ledger:
             case["out"] = {
                 "events": events,
                 "tip": hexa(self.state["tip"]),
-                "digest": hexa(words.state_digest(self.state)),
+                "digest": hexa(entries.state_digest(self.state)),
             }
         except Reject as reject:
             assert reject.code == code, (name, code, str(reject))
-            assert words.state_digest(self.state) == before, name
+            assert entries.state_digest(self.state) == before, name
             case["reject"] = reject.code
         self.cases.append(case)
         return case.get("out", {}).get("events")
@@ -220,7 +221,7 @@ class Ledger:
 
     def signed_session(self, session, key, evidence=bytes([9]) * 32, **tariffs):
         identity = sess.session_id(session, self.claims_ledger())
-        words_ = settlement.registration_digest(self.claims_ledger(), identity, evidence)
+        words_ = ledger_money.registration_digest(self.claims_ledger(), identity, evidence)
         members = {"session": session, "evidence": evidence, "promptTariff": 2, "outputTariff": 10}
         members.update(tariffs, signature=curve.sign(key, words_))
         return members
@@ -285,7 +286,7 @@ class Ledger:
         members = {
             "session": session,
             "sequence": operator["next_sequence"],
-            "root": settlement.batch_root(batch.hashes),
+            "root": ledger_call.batch_root(batch.hashes),
             "count": len(batch.hashes),
             "value": value,
         }
@@ -302,7 +303,7 @@ class Ledger:
 
     def checkpoint(self):
         s = self.state
-        members = {"height": s["height"], "tip": s["tip"], "digest": words.state_digest(s)}
+        members = {"height": s["height"], "tip": s["tip"], "digest": entries.state_digest(s)}
         self.send("SET-34", SEQUENCER, "Checkpoint", members)
 
     def reveal_members(self):
@@ -326,7 +327,7 @@ class Ledger:
 
     def drawn(self, batch):
         """(indices that are drawn, those that are not)."""
-        call = settlement.Call(self.state, address(AUDITOR), self.now)
+        call = ledger_call.Call(self.state, address(AUDITOR), self.now)
         entry = self.state["batches"][batch.number]
         out = ([], [])
         for i in range(entry["count"]):
@@ -352,7 +353,7 @@ class Ledger:
         return dict(batch.at(i), **batch.shown(i), requestSignature=signature)
 
     def voucher(self, who, through, cumulative, epoch=0, key=CLIENT):
-        words_ = settlement.voucher_digest(
+        words_ = ledger_money.voucher_digest(
             self.state["id"], address(who), epoch, through, cumulative
         )
         return {
@@ -368,7 +369,7 @@ class Ledger:
 
     def checking(self, batch, i, signers, lane=2, named=bytes([5]) * 32):
         round_ = self.state["batches"][batch.number]["round"]
-        words_ = settlement.check_digest(
+        words_ = ledger_claims.check_digest(
             self.state["id"], batch.hashes[i], lane, named, round_
         )
         members = self.answering(batch, i, lane, named)

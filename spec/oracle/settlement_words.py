@@ -174,7 +174,7 @@ _SAMPLER = [
     ("presence", "i32"),
     ("frequency", "i32"),
 ]
-_REQUEST_HEAD = [
+REQUEST_HEAD = [
     ("client", "address"),
     ("counter", "u64"),
     ("model_root", "hash"),
@@ -200,7 +200,7 @@ def encode_request(r):
     s = r["sampling"]
     return b"".join(
         [
-            encode_struct(_REQUEST_HEAD, r),
+            encode_struct(REQUEST_HEAD, r),
             *(integer(kind, getattr(s, name)) for name, kind in _SAMPLER),
             s.seed,
             integer("u32", len(s.logit_bias)),
@@ -277,7 +277,7 @@ class Reader:
         return {name: self.value(kind) for name, kind in fields}
 
     def request(self):
-        r = self.struct(_REQUEST_HEAD)
+        r = self.struct(REQUEST_HEAD)
         s = Sampling(**{name: self.number(kind) for name, kind in _SAMPLER})
         s.seed = self.take(32)
         s.logit_bias = [
@@ -376,142 +376,3 @@ def ledger_id(genesis):
 def next_tip(tip, height, time, transaction):
     """SET-4."""
     return H("OTR.ltip", tip, integer("u64", height), integer("u64", time), transaction)
-
-
-# SET-6, in the order of src/ledger/state.h.
-ACCOUNT = [("balance", "u64"), ("nonce", "u64")]
-OPERATOR = [
-    (name, "u64")
-    for name in (
-        "stake reserved unbonding release_at epoch next_sequence finalised open_games"
-    ).split()
-]
-CHANNEL = [(name, "u64") for name in "deposit paid epoch covered closes_at".split()]
-MODEL = [
-    ("registrant", "address"),
-    ("bond", "u64"),
-    ("config", "bytes"),
-    ("token_bytes", "u64"),
-    ("max_prompt_tariff", "u64"),
-    ("max_output_tariff", "u64"),
-    ("weights_published", "u8"),
-    ("is_void", "bool"),
-]
-SESSION_ENTRY = [
-    ("session", "session"),
-    ("evidence", "hash"),
-    ("epoch", "u64"),
-    ("prompt_tariff", "u64"),
-    ("output_tariff", "u64"),
-    ("revoked_at", "u64"),
-]
-BATCH = [
-    ("operator", "address"),
-    ("session", "hash"),
-    ("root", "hash"),
-    ("sequence", "u64"),
-    ("count", "u32"),
-    ("value", "u64"),
-    ("reserve", "u64"),
-    ("posted_at", "u64"),
-    ("epoch", "u64"),
-    ("round", "u64"),
-    ("snapshot", "u32"),
-    ("held", "u32"),
-    ("status", "u8"),
-]
-CLAIM_KEY = ("u64", "u32")
-CLAIM_ENTRY = [
-    ("open_games", "u32"),
-    ("refuted", "bool"),
-    ("checked", "bool"),
-    ("lane", "u8"),
-    ("digest", "hash"),
-]
-LEAF_KEY = (CLAIM_KEY, "u64", "u64", "u32", "u32", "u32")  # claim, t, tile, kind, layer, head
-GAME_ENTRY = [
-    ("claim_key", CLAIM_KEY),
-    ("challenger", "address"),
-    ("bond", "u64"),
-    ("opened_at", "u64"),
-    ("stage", "u8"),
-    ("claim", "claim"),
-    ("request", "request"),
-    ("game_digest", "hash"),
-]
-FORCE_ENTRY = [
-    ("operator", "address"),
-    ("forcer", "address"),
-    ("client", "address"),
-    ("session", "hash"),
-    ("bond", "u64"),
-    ("forced_at", "u64"),
-    ("deadline", "u64"),
-    ("epoch", "u64"),
-    ("status", "u8"),
-]
-ATTRIBUTION = [
-    (name, "u64")
-    for name in (
-        "batches final_claims settled_claims prompt_tokens output_tokens amount"
-    ).split()
-]
-STATE = [
-    ("id", "hash"),
-    ("genesis", GENESIS),
-    ("tip", "hash"),
-    ("height", "u64"),
-    ("time", "u64"),
-    ("minted", "u64"),
-    ("withdrawn", "u64"),
-    ("burned", "u64"),
-    ("parameters", ("map", "u32", PARAMETERS)),
-    ("current_parameters", "u32"),
-    ("pending", ("option", [("parameters", PARAMETERS), ("effective_at", "u64")])),
-    ("accounts", ("map", "address", ACCOUNT)),
-    ("operators", ("map", "address", OPERATOR)),
-    ("channels", ("map", ("address", "address"), CHANNEL)),
-    ("models", ("map", "hash", MODEL)),
-    ("sessions", ("map", "hash", SESSION_ENTRY)),
-    ("session_keys", ("set", "address")),
-    ("revoked_runtimes", ("map", "hash", "u64")),
-    ("batches", ("map", "u64", BATCH)),
-    ("claims", ("map", CLAIM_KEY, CLAIM_ENTRY)),
-    ("bound_leaves", ("map", LEAF_KEY, "hash")),
-    ("games", ("map", "u64", GAME_ENTRY)),
-    ("forces", ("map", "hash", FORCE_ENTRY)),
-    ("settled_requests", ("set", "hash")),
-    ("equivocations", ("set", ("hash", "address"))),
-    ("beacon_anchor", "hash"),
-    ("revealed_round", "u64"),
-    ("last_reveal_height", "u64"),
-    ("last_reveal_at", "u64"),
-    ("beacon", ("map", "u64", [("value", "hash"), ("revealed_at", "u64")])),
-    ("checkpoint_count", "u64"),
-    ("checkpoints", ("map", "u64", [("height", "u64"), ("time", "u64"), ("tip", "hash")])),
-    ("attributions", ("map", ("address", "hash", "u64"), ATTRIBUTION)),
-]
-
-
-def empty(fields):
-    """A struct of zeros; a request of zeros has the top_p that is off."""
-    zeros = {"claim": CLAIM, "session": SESSION}
-    out = {}
-    for name, kind in fields:
-        if kind in SIZES:
-            out[name] = bytes(SIZES[kind])
-        elif kind == "request":
-            head = {n: bytes(SIZES[k]) if k in SIZES else 0 for n, k in _REQUEST_HEAD}
-            out[name] = dict(head, sampling=Sampling(), stop=[], price=0, mode=0, deadline=0)
-        elif isinstance(kind, str) and kind in zeros:
-            out[name] = empty(zeros[kind])
-        elif kind == CLAIM_KEY:
-            out[name] = (0, 0)
-        else:
-            out[name] = 0
-    return out
-
-
-def state_digest(state):
-    """SET-6."""
-    return H("OTR.stat", encode_struct(STATE, state))

@@ -1,11 +1,10 @@
 """SPEC chapter 8, one step at a time: the element of a micro-tensor from what it reads (PROG-4).
 
 `Reads` fetches elements by tree and index, wherever they come from: a witness, or the rows of an
-execution. Not covered: the steps of attention and of the rows of q and k (20 to 28, 33 to 44); a
-proof of one of them raises NotCovered.
+execution.
 """
 
-from oracle import machine, ops
+from oracle import machine, ops, steps_attention
 from oracle.arith import reciprocal_root, row_exponent, rsh
 from oracle.sampling import distance, mass, noise_of
 from oracle.encoding import H, integer
@@ -15,11 +14,7 @@ CHUNK, BLOCK, PART = 4096, 1024, 2048
 KEY_BITS, KEEP_ALL, NOT_KEPT = 18, 2**42 - 1, -(2**30)
 TOKENS, K, V, RESIDUAL, MODEL, MICRO = 3, 4, 5, 6, 7, 8
 INT23, INT24 = 2**23 - 1, (-(2**23), 2**23 - 1)
-NOT_COVERED = set(range(20, 29)) | set(range(33, 45))
-
-
-class NotCovered(Exception):
-    """A step that this body does not compute."""
+ATTENTION = set(range(20, 29)) | set(range(33, 45))
 
 
 def _ceil(n, size):
@@ -153,8 +148,6 @@ GLOBAL = ("embed", "head", "final_norm", "rope.steps")
 
 def step(reads, number, index):
     """The value, "OUT_OF_RANGE" or "STEP_MISMATCH" (PROG-4, PROG-6)."""
-    if number in NOT_COVERED:
-        raise NotCovered(number)
     value = _element(reads, number, index)
     if not reads.good:
         return "OUT_OF_RANGE"
@@ -168,6 +161,8 @@ def _element(r, number, i):
     for first, gain, act, x in NORMS:
         if first <= number < first + 9:
             return _norm(r, first, gain, act, x, number, i)
+    if number in ATTENTION:
+        return steps_attention.element(r, number, i)
     if number in LINEAR:
         return LINEAR[number](r, i)
     if number in (16, 18):
