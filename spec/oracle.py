@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes spec/vectors/ from the reference of spec/SPEC.md in spec/oracle/.
+"""Makes spec/vectors/ from the reference of SPEC.md, DISPUTE.md and SETTLEMENT.md in spec/oracle/.
 
   oracle.py              writes all vectors
   oracle.py --check      compares them with the committed files; exit 1 names what differs
@@ -18,16 +18,46 @@ from oracle.vectors import CHAPTERS  # noqa: E402
 SPEC = Path(__file__).resolve().parent
 
 
-def rules_without_vector(cases):
-    """The rule ids of SPEC.md that no case names and that chapter 16 does not exempt."""
-    text = (SPEC / "SPEC.md").read_text(encoding="utf-8")
-    rules = set(re.findall(r"\*\*([A-Z]+-\d+)\*\*", text))
-    exempt = set(re.findall(r"[A-Z]+-\d+", text.split("\n## 16.")[1].split("\n## 17.")[0]))
-    named = set()
+VALUES = {"GAME-1", "GAME-9", "GAME-10"}  # rules of DISPUTE.md that refuse nothing
+
+
+def rules_of(text):
+    return set(re.findall(r"\*\*([A-Z]+-\d+)\*\*", text))
+
+
+def exempt_of(text):
+    """The ids of the chapter "Rules without vectors"."""
+    chapter = re.search(r"\n## [^\n]*Rules without vectors\n(.*?)\n## ", text, re.S)
+    lines = chapter.group(1).splitlines() if chapter else []
+    heads = " ".join(line.split(":")[0] for line in lines if line.startswith("- "))
+    return set(re.findall(r"[A-Z]+-\d+", heads))
+
+
+def named_by(cases):
+    out = set()
     for case in cases:
-        named.update([case["rule"]] if isinstance(case["rule"], str) else case["rule"])
+        out.update([case["rule"]] if isinstance(case["rule"], str) else case["rule"])
+    return out
+
+
+def rules_without_vector(cases):
+    """The rule ids that no case names, and of chapters 24 to 31 those that no case accepts or none
+    refuses, where the chapter on rules without vectors does not say why."""
+    texts = {
+        name: (SPEC / f"{name}.md").read_text(encoding="utf-8")
+        for name in ("SPEC", "DISPUTE", "SETTLEMENT")
+    }
+    rules = set().union(*map(rules_of, texts.values()))
+    exempt = set().union(*map(exempt_of, texts.values()))
+    named = named_by(cases)
     assert named <= rules, named - rules
-    return sorted(rules - exempt - named)
+    missing = rules - named
+    accepted = named_by(case for case in cases if "reject" not in case)
+    refused = named_by(case for case in cases if "reject" in case)
+    for name in ("DISPUTE", "SETTLEMENT"):
+        missing |= rules_of(texts[name]) - accepted
+        missing |= rules_of(texts[name]) - refused - VALUES
+    return sorted(missing - exempt)
 
 
 def main(arguments):

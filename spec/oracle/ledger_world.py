@@ -107,7 +107,7 @@ class Ledger:
         self.now, self.name = START, name
         self.cases.append(
             {
-                "rule": ["SET-4", "SET-6", "SET-9"],
+                "rule": ["SET-4", "SET-6", "SET-9", "GAME-2"],
                 "name": f"{name}: genesis",
                 "in": {"genesis": hexa(self.genesis)},
                 "out": {

@@ -165,7 +165,7 @@ def _searching(t, batch, book):
         ((RESIDUAL, 1, 0), 0, LAST - 1, LAST + 1),
         ((K, 1, 1), 2, 5, 6),
     ):
-        t.mine([rule, "GAME-4"], game, play.DEMAND, demand)
+        t.mine([rule, "GAME-4", "GAME-8"], game, play.DEMAND, demand)
         good = book.reveal(demand)
         for wrong in (
             changed(good, tiles=flipped(good["tiles"])),
@@ -178,7 +178,7 @@ def _searching(t, batch, book):
         if demand[1] == 5:
             hidden = changed(good, tiles=good["tiles"][:-32] + SOME)
             t.worker(rule, game, play.REVEAL, hidden, "PATH_INVALID", "behind the end of the tree")
-        t.worker([rule, "GAME-4"], game, play.REVEAL, good)
+        t.worker([rule, "MTRC-2", "MTRC-3", "GAME-4"], game, play.REVEAL, good)
     return game
 
 
@@ -214,7 +214,7 @@ def _words(t, game, book):
     t.mine("REF-4", game, play.PROVE, proof(1), "NOT_REFUTED", "of the request")
     header = book.witness({((LIST, 0, 0), 0)})
     t.mine("REF-4", game, play.PROVE, proof(2, header), "NOT_REFUTED", "of the header")
-    t.mine("REF-4", game, play.PROVE, proof(2), "WITNESS_INCOMPLETE", "of the header")
+    t.mine(["REF-1", "REF-4"], game, play.PROVE, proof(2), "WITNESS_INCOMPLETE", "of the header")
     t.mine("REF-4", game, play.PROVE, proof(2, header, t=1), "NOT_CANONICAL", "of the header")
     both = book.witness({((LIST, 0, 0), 0), ((LIST, 0, 0), 1)})
     t.mine("REF-4", game, play.PROVE, proof(2, both), "WITNESS_SURPLUS", "of the header")
@@ -267,8 +267,8 @@ def finish(book, skip, u):
 def _answers(t, game, book, leaf):
     """MTRC-5 and GAME-5: a leaf of (LAST, 1), its wrong answers and the right one."""
     mine = t.at(book, referee.position_of(book.st, leaf))
-    t.mine("GAME-4", game, play.CHALLENGE, leaf)
-    t.mine("GAME-4", game, play.CONCEDE, None, "MOVE_OUT_OF_TURN")
+    t.mine(["MTRC-1", "GAME-3", "GAME-4"], game, play.CHALLENGE, leaf)
+    t.mine(["GAME-3", "GAME-4"], game, play.CONCEDE, None, "MOVE_OUT_OF_TURN")
     good, rule = mine.answer(leaf), "MTRC-5"
     number, index = referee.micro_element(book.st.model.config, leaf[1], 0)
     value = mine.integers_of((MICRO, number, 0))[index]
@@ -413,7 +413,7 @@ def _false_step(t, code, number, index, changes, rows=None, leaf=LAYER):
     mine = t.at(book, referee.position_of(book.st, leaf), changes)
     t.mine("GAME-4", game, play.CHALLENGE, leaf)
     t.worker("MTRC-5", game, play.ANSWER, mine.answer(leaf), say="of a false micro-trace")
-    t.mine(["REF-3", "GAME-9", "SET-33"], game, play.PROVE, mine.step(number, index),
+    t.mine(["MTRC-4", "REF-1", "REF-2", "REF-3", "GAME-9", "SET-33"], game, play.PROVE, mine.step(number, index),
            say=f"of tensor {number}: {code}")
     verdict(t, game, code)
 

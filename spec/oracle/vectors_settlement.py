@@ -27,6 +27,7 @@ from oracle.ledger_world import (
     voiding,
 )
 from oracle.ledger_call import NO_HASH
+from oracle.ledger_money import registration_digest
 
 ZERO = bytes(20)
 SOME = bytes([1]) * 32
@@ -104,12 +105,12 @@ def _form(w):
         ("another amount", good.replace(integer("u64", 1) + good[-65:], integer("u64", 2)
                                         + good[-65:]), "NO_ACCOUNT"),
     ):
-        w.raw(["SET-2", "SET-7"], name, data, code)
+        w.raw(["SET-2", "SET-3", "SET-7"], name, data, code)
     w.raw("SET-7", "a stranger", w.make(NOBODY, "Transfer", plain), "NO_ACCOUNT")
     nonce = w.nonce(CLIENT)
     for other in (nonce - 1, nonce + 1):
         w.raw("SET-7", f"nonce {other}", w.make(CLIENT, "Transfer", plain, other), "NONCE")
-    w.raw("SET-3", "the next nonce", good)
+    w.raw(["SET-2", "SET-3"], "the next nonce", good)
     w.raw("SET-7", "the same again", good, "NONCE")
     head = integer("u8", words.NUMBER["Move"]) + integer("u64", 0) + integer("u64", 1)
     w.raw("SET-2", "a byte string beyond the end", head + integer("u32", 2**20), "MALFORMED")
@@ -747,6 +748,9 @@ def _zero_domain():
     good = w.registration(tiny.model("tiny_gqa"))
     w.send("SET-16", OPERATOR, "RegisterModel", good)
     members, key = w.session(OPERATOR, good["root"])
+    named = registration_digest(w.state["id"], w.session_id(members), members["evidence"])
+    wrong = dict(members, signature=curve.sign(key, named))
+    w.send("SET-5", OPERATOR, "RegisterSession", wrong, "SESSION_SIGNATURE", "in the ledger's name")
     w.send("SET-5", OPERATOR, "RegisterSession", members)
     session = w.session_id(members)
     late = w.make_batch(session, 1, 0)
