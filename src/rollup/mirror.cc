@@ -61,8 +61,11 @@ void Mirror::drop_ended() {
     if (game.stage != Stage::kEnded) disputed.insert(game.claim_key);
     return game.stage == Stage::kEnded;
   });
-  std::erase_if(moves_, [&](const auto& entry) { return !disputed.contains(entry.first); });
   std::erase_if(open_batches_, [&](std::uint64_t number) { return is_over(state(), number); });
+  // An answer binds the games that are still to come too, and shows its data only once.
+  std::erase_if(moves_, [&](const auto& entry) {
+    return !disputed.contains(entry.first) && !open_batches_.contains(entry.first.batch);
+  });
 }
 
 const std::vector<GameMove>& Mirror::moves(const ledger::ClaimKey& claim) const {

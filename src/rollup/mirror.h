@@ -35,7 +35,7 @@ class Mirror {
 
   [[nodiscard]] const ledger::State& state() const { return replay_.state(); }
   // Moves of the games against a claim in the order of the ledger, those of ended games too as long
-  // as one is open. What was revealed in one game serves all.
+  // as one is open or may be opened. What was revealed in one game serves all.
   [[nodiscard]] const std::vector<GameMove>& moves(const ledger::ClaimKey& claim) const;
   // Games that have not ended, and batches that are neither final nor void, ascending.
   [[nodiscard]] const std::set<std::uint64_t>& open_games() const { return open_games_; }

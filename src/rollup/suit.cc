@@ -70,7 +70,21 @@ std::vector<std::uint32_t> Suit::own_answer() const {
 bool Suit::has_case() {
   if (!referee::check_statement(statement_) || prompt_ids_.empty()) return true;
   if (!mine_) compute(own_answer());
-  return !std::holds_alternative<dispute::Nothing>(challenger_->next({}));
+  const auto differs = [&] {
+    return !std::holds_alternative<dispute::Nothing>(challenger_->next({}));
+  };
+  if (!differs()) return false;
+  // The hint may be the lie: a game over a right claim would cost a bond. The model's own answer
+  // needs none.
+  std::vector<std::uint32_t> hint = std::exchange(output_ids_, {});
+  std::unique_ptr<Case> mine = std::move(mine_);
+  std::unique_ptr<dispute::Challenger> challenger = std::move(challenger_);
+  compute(own_answer());
+  if (!differs()) return false;
+  output_ids_ = std::move(hint);
+  mine_ = std::move(mine);
+  challenger_ = std::move(challenger);
+  return true;
 }
 
 std::optional<Demand> Suit::learn_prompt(std::span<const GameMove> moves) {
