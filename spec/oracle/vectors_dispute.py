@@ -413,7 +413,8 @@ def _false_step(t, code, number, index, changes, rows=None, leaf=LAYER):
     mine = t.at(book, referee.position_of(book.st, leaf), changes)
     t.mine("GAME-4", game, play.CHALLENGE, leaf)
     t.worker("MTRC-5", game, play.ANSWER, mine.answer(leaf), say="of a false micro-trace")
-    t.mine(["MTRC-4", "REF-1", "REF-2", "REF-3", "GAME-9", "SET-33"], game, play.PROVE, mine.step(number, index),
+    rules = ["MTRC-4", "REF-1", "REF-2", "REF-3", "GAME-9", "SET-33"]
+    t.mine(rules, game, play.PROVE, mine.step(number, index),
            say=f"of tensor {number}: {code}")
     verdict(t, game, code)
 
