@@ -54,14 +54,6 @@ constexpr std::array<std::string_view, 40> kEventNames = {"Minted",
                                                           "ParametersScheduled",
                                                           "Checkpoint"};
 
-// SPEC SET-4.
-Hash next_tip(const State& state, std::uint64_t time, ByteView transaction) {
-  std::array<std::uint8_t, 16> numbers{};
-  store_le(numbers.data(), state.height + 1);
-  store_le(numbers.data() + 8, time);
-  return crypto::sha256({as_bytes("OTR.ltip"), state.tip, numbers, transaction});
-}
-
 // The four roles keep the ledger going and pay nothing for it.
 std::uint64_t fee_of(const State& state, const Address& signer, std::uint64_t now) {
   const Genesis& genesis = state.genesis;
@@ -118,6 +110,14 @@ Result<Events> apply(State& state, ByteView bytes, std::uint64_t now) {
   OTR_TRY_ASSIGN(const Transaction transaction, decode_transaction(bytes));
   OTR_TRY_ASSIGN(const Address signer, signer_of(transaction, state.domain));
   return apply(state, transaction, signer, bytes, now);
+}
+
+// SPEC SET-4.
+Hash next_tip(const State& state, std::uint64_t time, ByteView transaction) {
+  std::array<std::uint8_t, 16> numbers{};
+  store_le(numbers.data(), state.height + 1);
+  store_le(numbers.data() + 8, time);
+  return crypto::sha256({as_bytes("OTR.ltip"), state.tip, numbers, transaction});
 }
 
 }  // namespace otr::ledger

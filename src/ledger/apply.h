@@ -85,6 +85,9 @@ using Events = std::vector<Event>;
 // All of it for bytes from outside.
 [[nodiscard]] Result<Events> apply(State& state, ByteView bytes, std::uint64_t now);
 
+// The tip after a transaction that is taken at this time (SPEC SET-4).
+[[nodiscard]] Hash next_tip(const State& state, std::uint64_t time, ByteView transaction);
+
 }  // namespace otr::ledger
 
 #endif  // OTR_LEDGER_APPLY_H_

@@ -90,10 +90,13 @@ Status Replay::add(const Row& row) {  // SPEC STORE-2
   if (row.height != state_.height + 1) {
     return differs(state_.height + 1, "it is missing.");
   }
+  // Before it is applied: what is refused leaves the state as it was.
+  if (row.time < state_.time) return differs(row.height, "its time falls.");
+  if (ledger::next_tip(state_, row.time, row.transaction) != row.tip) {
+    return differs(row.height, "it has another tip.");
+  }
   const Result<Events> taken = ledger::apply(state_, row.transaction, row.time);
   if (!taken) return differs(row.height, taken.error().message);
-  if (state_.time != row.time) return differs(row.height, "its time falls.");
-  if (state_.tip != row.tip) return differs(row.height, "it has another tip.");
   return {};
 }
 

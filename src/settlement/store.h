@@ -93,7 +93,7 @@ struct ReadRows {
 class Replay {
  public:
   [[nodiscard]] static Result<Replay> begin(ByteView genesis);
-  // kReject with the height and what differs.
+  // kReject with the height and what differs; the state then is as it was before.
   [[nodiscard]] Status add(const Row& row);
   [[nodiscard]] ledger::State& state() { return state_; }
   [[nodiscard]] const ledger::State& state() const { return state_; }
