@@ -57,9 +57,9 @@ class FakeLedger : public rollup::LedgerPort {
 class FakeData : public rollup::DataPort {
  public:
   Result<std::vector<std::string>> receipts(const Hash& root) override {
-    if (root[0] == 1) return std::vector<std::string>{R"({"a":1})", R"({"b":"\n"})"};
+    if (root[0] == 1) return std::vector<std::string>{"{\"a\":1}\n", "{\"b\":2}\n"};
     if (root[0] == 2) return fail(ErrorKind::kBadInput, "not my batch");
-    if (root[0] == 3) return std::vector<std::string>{"two\nlines"};
+    if (root[0] == 3) return std::vector<std::string>{"two\nlines\n"};
     return fail(ErrorKind::kIo, "the disk is gone");
   }
 };
@@ -133,7 +133,7 @@ TEST_F(LedgerServerTest, CarriesRefusalsWithTheirCode) {
 TEST_F(LedgerServerTest, CarriesReceipts) {
   DataClient client(*client_, address());
   EXPECT_EQ(client.receipts(root_of(1)).value(),
-            (std::vector<std::string>{R"({"a":1})", R"({"b":"\n"})"}));
+            (std::vector<std::string>{"{\"a\":1}\n", "{\"b\":2}\n"}));
   for (const std::uint8_t root : {std::uint8_t{2}, std::uint8_t{3}}) {
     const auto missing = client.receipts(root_of(root));
     ASSERT_FALSE(missing);
@@ -322,7 +322,9 @@ TEST_F(HostileServerTest, ReceiptsThatAreNoLinesAreRefused) {
   EXPECT_EQ(receipts_against(http_answer(200, many)).kind, ErrorKind::kBadInput);
   EXPECT_EQ(decode_receipts(many.substr(2)).value().size(), ledger::kMaxBatch);
   EXPECT_FALSE(decode_receipts(std::string(protocol::kMaxReceiptBytes + 1, 'a') + "\n"));
-  EXPECT_FALSE(encode_receipts(std::vector<std::string>{""}));
+  for (const char* one : {"", "\n", "a", "a\nb\n"}) {
+    EXPECT_FALSE(encode_receipts(std::vector<std::string>{one})) << one;
+  }
 }
 
 // A byte now and then is no answer: whoever has a clock to keep goes on.

@@ -17,13 +17,10 @@ std::unexpected<Error> malformed_rows(std::size_t offset, const std::string& wha
 }
 
 Status check_receipt(std::string_view receipt, std::size_t number) {
-  const char* what = receipt.empty()                                ? " is empty"
-                     : receipt.size() > protocol::kMaxReceiptBytes  ? " is too long"
-                     : receipt.find('\n') != std::string_view::npos ? " has a line break"
-                                                                    : nullptr;
-  if (what == nullptr) return {};
-  return fail(ErrorKind::kBadInput,
-              "receipt " + std::to_string(number) + " of the batch" + std::string(what));
+  const bool is_line = receipt.size() > 1 && receipt.find('\n') == receipt.size() - 1;
+  if (is_line && receipt.size() <= protocol::kMaxReceiptBytes) return {};
+  return fail(ErrorKind::kBadInput, "receipt " + std::to_string(number) + " of the batch is " +
+                                        (is_line ? "too long" : "no line"));
 }
 
 Status check_sizes(std::size_t count, std::size_t size_bytes) {
@@ -78,12 +75,12 @@ Result<std::string> encode_receipts(std::span<const std::string> receipts) {
   std::size_t size_bytes = 0;
   for (std::size_t i = 0; i < receipts.size(); ++i) {
     OTR_TRY(check_receipt(receipts[i], i));
-    size_bytes += receipts[i].size() + 1;
+    size_bytes += receipts[i].size();
   }
   OTR_TRY(check_sizes(receipts.size(), size_bytes));
   std::string text;
   text.reserve(size_bytes);
-  for (const std::string& receipt : receipts) text.append(receipt).push_back('\n');
+  for (const std::string& receipt : receipts) text += receipt;
   return text;
 }
 
@@ -91,14 +88,11 @@ Result<std::vector<std::string>> decode_receipts(std::string_view text) {
   OTR_TRY(check_sizes(static_cast<std::size_t>(std::ranges::count(text, '\n')), text.size()));
   std::vector<std::string> receipts;
   while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    if (end == std::string_view::npos) {
-      return fail(ErrorKind::kBadInput, "the last receipt of the batch is cut");
-    }
-    const std::string_view receipt = text.substr(0, end);
+    // All of it where there is no more line break: then it is no line.
+    const std::string_view receipt = text.substr(0, std::min(text.find('\n'), text.size() - 1) + 1);
     OTR_TRY(check_receipt(receipt, receipts.size()));
     receipts.emplace_back(receipt);
-    text.remove_prefix(end + 1);
+    text.remove_prefix(receipt.size());
   }
   return receipts;
 }
