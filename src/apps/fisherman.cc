@@ -137,7 +137,7 @@ Result<int> fish(const FishermanFlags& flags) {
   DataServers data;
   for (const std::string& text : flags.data) OTR_TRY(data.add(*following.client, text));
   OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
-  OTR_TRY_ASSIGN(crypto::PrivateKey key, home.key("fisherman"));
+  OTR_TRY_ASSIGN(const crypto::PrivateKey key, home.key("fisherman"));
   OTR_TRY_ASSIGN(const Hash sampling, secret_of(home, "sampling"));
   std::map<Hash, std::unique_ptr<Model>> models;
   for (const std::string& path : flags.models) {
@@ -148,7 +148,7 @@ Result<int> fish(const FishermanFlags& flags) {
   OTR_TRY(print(Json{{"account", to_hex(key.address())}, {"ledger", to_hex(following.id)}}.dump() +
                 "\n"));
   return watch(flags, following,
-               {.key = std::move(key),
+               {.key = key,
                 .sampling_key = sampling,
                 .check_ppm = flags.check_ppm,
                 .weights = [&](const Hash& root) -> const rollup::Weights* {

@@ -126,6 +126,7 @@ class Serving {
   std::unique_ptr<rollup::Sequencer> sequencer_;
   FailingLedger ledger_{*sequencer_};
   std::optional<rollup::Mirror> mirror_;
+  std::optional<crypto::PrivateKey> auditor_key_;
   std::optional<rollup::Auditor> auditor_;
   std::unique_ptr<service::LedgerServer> server_;
   std::string url_;
@@ -156,14 +157,14 @@ Result<std::unique_ptr<Serving>> Serving::start(const ServeFlags& flags) {
   }
   if (!flags.auditor_home.empty()) {
     OTR_TRY_ASSIGN(const node::Home keys, open_home(flags.auditor_home));
-    OTR_TRY_ASSIGN(crypto::PrivateKey auditor, keys.key("auditor"));
+    OTR_TRY_ASSIGN(serving->auditor_key_, keys.key("auditor"));
     OTR_TRY_ASSIGN(const Hash secret, secret_of(keys, "beacon"));
-    if (roles.auditor != auditor.address() ||
+    if (roles.auditor != serving->auditor_key_->address() ||
         roles.beacon_anchor != rollup::beacon_anchor(secret, kBeaconLength)) {
       return fail(ErrorKind::kUsage,
                   "auditor.key and beacon.key of --auditor-home are not those of this ledger.");
     }
-    serving->auditor_.emplace(*serving->mirror_, std::move(auditor), secret, kBeaconLength);
+    serving->auditor_.emplace(*serving->mirror_, *serving->auditor_key_, secret, kBeaconLength);
   }
   OTR_TRY_ASSIGN(serving->server_,
                  service::LedgerServer::start(listen, &serving->ledger_, nullptr));

@@ -5,7 +5,7 @@
 start_ledger() {
   "$otr" ledger serve L --home roles --auditor-home roles --listen "127.0.0.1:$1" >served 2>&1 &
   ledger_pid=$!
-  for _ in {1..200}; do
+  for _ in {1..600}; do
     url=$(sed -n 's/^served at *//p' served)
     [ -z "$url" ] || return 0
     sleep 0.05
@@ -15,7 +15,7 @@ start_ledger() {
 
 # wait_for PATTERN FILE
 wait_for() {
-  for _ in {1..200}; do
+  for _ in {1..600}; do
     grep -qE -- "$1" "$2" && return 0
     sleep 0.05
   done
