@@ -29,6 +29,7 @@ struct Fisherman::Body {
   FishermanGauges gauges = {};
   std::map<std::uint64_t, std::vector<ClaimData>> fetched = {};  // by open batch
   std::map<ClaimKey, Finding> findings = {};
+  std::map<std::uint64_t, std::vector<std::uint32_t>> drawn = {};  // of batches past their draw
   std::map<ClaimKey, Suit> suits = {};
   std::set<std::uint64_t> games = {};  // mine that have not ended
   std::uint64_t last_seen = 0;         // batch
@@ -47,6 +48,7 @@ struct Fisherman::Body {
   Status fetch(std::uint64_t number, std::uint64_t now, const std::vector<std::uint32_t>& wanted);
   Finding judge(const ClaimKey& key, const ClaimData& data);
   Status challenge(const ClaimKey& key);
+  Status report_missed_draw(std::uint64_t number, std::uint64_t now);
   Suit& suit_of(const ledger::GameEntry& game);
   Status sent(Status status);
 };
@@ -67,6 +69,10 @@ Status Fisherman::step(std::uint64_t now) {
   // 3. Every batch that can still be challenged: fetch, sample, recompute, challenge what is false.
   for (const std::uint64_t number : std::set(body.mirror.open_batches())) {
     OTR_TRY(body.look_at(number, now));
+  }
+  // 4. Draws that nobody answered in time.
+  for (const std::uint64_t number : std::set(body.mirror.open_batches())) {
+    OTR_TRY(body.report_missed_draw(number, now));
   }
   body.take_stock();
   return {};
@@ -102,6 +108,8 @@ void Fisherman::Body::take_stock() {
     return !mirror.open_batches().contains(key.batch) && !has_game(key);
   };
   std::erase_if(fetched,
+                [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
+  std::erase_if(drawn,
                 [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
   std::erase_if(findings, [&](const auto& entry) { return is_over(entry.first); });
   std::erase_if(suits, [&](const auto& entry) { return is_over(entry.first); });
@@ -267,6 +275,28 @@ Status Fisherman::Body::challenge(const ClaimKey& key) {
                                                          .claim = batch[key.index].claim,
                                                          .path = batch_path(hashes, key.index),
                                                          .request = batch[key.index].request}));
+}
+
+// --- 4. Draws (SPEC SET-31): what is over after one slash needs no second report.
+// -------------------------------------------------------------------------------------------
+
+Status Fisherman::Body::report_missed_draw(std::uint64_t number, std::uint64_t now) {
+  const ledger::Batch& batch = state().batches.at(number);
+  const auto value = state().beacon.find(batch.round);
+  if (value == state().beacon.end() || ledger::is_void(state(), batch) ||
+      now <= value->second.revealed_at + ledger::parameters_of(state(), batch).draw) {
+    return {};
+  }
+  const auto [indices, is_new] = drawn.try_emplace(number);
+  for (std::uint32_t index = 0; is_new && index < batch.count; ++index) {
+    if (ledger::is_drawn(state(), batch, index).value_or(false)) indices->second.push_back(index);
+  }
+  for (const std::uint32_t index : indices->second) {
+    const auto entry = state().claims.find({number, index});
+    if (entry != state().claims.end() && entry->second.lane != 0) continue;
+    return sent(mirror.send(options.key, ledger::MissDraw{number, index}));
+  }
+  return {};
 }
 
 }  // namespace otr::rollup

