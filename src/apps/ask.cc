@@ -63,7 +63,8 @@ struct AskFlags {
 Result<std::vector<protocol::SignedRequest>> make_requests(const AskFlags& flags,
                                                            const model::Artifact& artifact,
                                                            const Prompt& prompt,
-                                                           const node::Home& home) {
+                                                           const node::Home& home,
+                                                           const Hash& ledger) {
   OTR_TRY_ASSIGN(const machine::Sampling sampling, to_sampling(flags.sampling));
   OTR_TRY_ASSIGN(const auto of_each, of_answers(sampling, flags.n));
   OTR_TRY_ASSIGN(const auto signer, service::RequestSigner::open(home));
@@ -74,7 +75,7 @@ Result<std::vector<protocol::SignedRequest>> make_requests(const AskFlags& flags
                     .sealed = flags.is_sealed()};
   for (const machine::Sampling& one : of_each) {
     wish.sampling = one;
-    OTR_TRY_ASSIGN(requests.emplace_back(), client::make_request(wish, artifact, *signer));
+    OTR_TRY_ASSIGN(requests.emplace_back(), client::make_request(wish, artifact, ledger, *signer));
   }
   return requests;
 }
@@ -209,14 +210,16 @@ node::TokenInfo to_info(const protocol::TokenMessage& token) {
   return info;
 }
 
-Status begin_remote(Answering& answering) {
-  const RemoteFlags& flags = answering.flags.remote;
+Result<std::unique_ptr<client::Connection>> connect(const RemoteFlags& flags) {
   client::ConnectionOptions options{.url = flags.url, .ca_file = flags.ca_file};
   OTR_TRY_ASSIGN(const std::string policy, read_policy(flags.policy));
   OTR_TRY_ASSIGN(options.policy, attest::parse_policy(policy));
   OTR_TRY_ASSIGN(options.api_key, read_api_key(flags.key_file));
-  OTR_TRY_ASSIGN(answering.remote, client::Connection::open(std::move(options)));
-  OTR_TRY_ASSIGN(const auto session, answering.remote->session(answering.artifact.root()));
+  return client::Connection::open(std::move(options));
+}
+
+Status begin_remote(Answering& answering,
+                    const std::shared_ptr<const service::AppraisedSession>& session) {
   answering.begin_ns = env::monotonic_ns();
   Incoming& incoming = answering.incoming;
   for (std::size_t i = 0; i < answering.requests.size(); ++i) {
@@ -373,13 +376,18 @@ Result<int> ask(const AskFlags& flags) {
   OTR_TRY_ASSIGN(const Prompt prompt,
                  encode_prompt(artifact, tokenizer, flags.prompt, flags.raw, flags.system));
   OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
-  OTR_TRY_ASSIGN(auto requests, make_requests(flags, artifact, prompt, home));
   OTR_TRY_ASSIGN(crypto::PrivateKey operator_key, home.key("operator"));
   if (flags.is_remote()) {
+    OTR_TRY_ASSIGN(auto remote, connect(flags.remote));
+    OTR_TRY_ASSIGN(const auto session, remote->session(artifact.root()));
+    OTR_TRY_ASSIGN(auto requests,
+                   make_requests(flags, artifact, prompt, home, session->document.ledger));
     Answering answering{flags, artifact, prompt, std::move(requests), std::move(operator_key)};
-    OTR_TRY(begin_remote(answering));
+    answering.remote = std::move(remote);
+    OTR_TRY(begin_remote(answering, session));
     return show_all(answering);
   }
+  OTR_TRY_ASSIGN(auto requests, make_requests(flags, artifact, prompt, home, Hash{}));
   OTR_TRY_ASSIGN(crypto::PrivateKey session_key, node::new_session_key());
   const engine::PackedModel packed = pack(artifact, flags.threads);
   Answering answering{flags, artifact, prompt, std::move(requests), std::move(operator_key)};

@@ -144,6 +144,7 @@ Result<std::unique_ptr<RunningWorker>> start_worker(const WorkerFlags& flags,
   listen.tls_key_file = flags.tls_key;
   node::SessionsOptions options{
       .model_root = artifact.root(),
+      .ledger = flags.ledger,
       .lifetime_seconds = flags.lifetime_seconds,
       .collateral = [files = flags.collateral] { return read_collateral(files); },
       .on_renewal = log_renewal};

@@ -58,6 +58,7 @@ struct WorkerFlags {
   std::vector<std::string> collateral;
   std::string home;
   std::string tls_certificate, tls_key;
+  Hash ledger{};  // where its sessions are registered; zero: nowhere
   std::uint64_t lifetime_seconds = 86400;
   std::uint64_t kv_mebibytes = 1024;
   std::size_t max_sequences = 32, max_waiting = 64;

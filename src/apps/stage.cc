@@ -135,21 +135,37 @@ Result<StageOperator*> Stage::add_operator(const std::string& name, const StageM
   auto made = std::make_unique<StageOperator>(std::move(own));
   OTR_TRY_ASSIGN(const node::Home home, node::Home::open(folder_ / "keys"));
   OTR_TRY_ASSIGN(crypto::PrivateKey key, home.key(name));
-  made->address = key.address();
-  OTR_TRY(must(keys_[kIssuer], ledger::Mint{made->address, kMoney}));
-  OTR_TRY(must(key, ledger::Stake{kStake}));
+  made->key = std::make_unique<crypto::PrivateKey>(std::move(key));
   OTR_TRY_ASSIGN(const Hash beacon, env::random_32_bytes());
   OTR_TRY_ASSIGN(made->enclave, node::Enclave::create(*tee_, nullptr,
-                                                      {.operator_address = made->address,
+                                                      {.operator_address = made->key->address(),
                                                        .model_root = model.artifact.root(),
                                                        .ledger = ledger_id_,
                                                        .not_before = env::unix_seconds() - 120,
                                                        .beacon = beacon}));
-  OTR_TRY(must(key, rollup::register_session(made->enclave->document(), kTariff)));
+  const crypto::PrivateKey& its_key = *made->key;
+  const protocol::SessionDocument document = made->enclave->document();
+  OTR_TRY_ASSIGN(StageOperator * opened,
+                 open_operator(name, its_key, model, std::move(made), std::move(respond)));
+  OTR_TRY(register_session(its_key, document));
+  return opened;
+}
+
+Result<StageOperator*> Stage::add_service(const crypto::PrivateKey& key, const StageModel& model) {
+  OTR_TRY_ASSIGN(rollup::Mirror own, mirror());
+  return open_operator("service", key, model, std::make_unique<StageOperator>(std::move(own)), {});
+}
+
+Result<StageOperator*> Stage::open_operator(const std::string& name, const crypto::PrivateKey& key,
+                                            const StageModel& model,
+                                            std::unique_ptr<StageOperator> made,
+                                            decltype(rollup::OperatorOptions::respond) respond) {
+  made->address = key.address();
+  OTR_TRY(must(keys_[kIssuer], ledger::Mint{made->address, kMoney}));
+  OTR_TRY(must(key, ledger::Stake{kStake}));
   OTR_TRY(must(keys_[kClient], ledger::Deposit{made->address, kStake / 10}));
-  made->key = std::make_unique<crypto::PrivateKey>(std::move(key));
   OTR_TRY_ASSIGN(made->journal, rollup::open_journal(folder_ / (name + ".journal")));
-  rollup::OperatorOptions options{.key = *made->key,
+  rollup::OperatorOptions options{.key = key,
                                   .value = 1000,
                                   .weights = [&model](const Hash&) { return &model.weights; },
                                   .respond = std::move(respond)};
@@ -159,20 +175,29 @@ Result<StageOperator*> Stage::add_operator(const std::string& name, const StageM
   return operators_.back().get();
 }
 
+Status Stage::register_session(const crypto::PrivateKey& key,
+                               const protocol::SessionDocument& document) {
+  return must(key, rollup::register_session(document, kTariff));
+}
+
+Status Stage::step() {
+  const std::uint64_t now = env::unix_ms();
+  if (now >= next_checkpoint_ms_) {
+    OTR_TRY(sequencer_->checkpoint());
+    next_checkpoint_ms_ = now + kCheckpointMs;
+  }
+  OTR_TRY(auditor_->step(now));
+  for (const auto& one : operators_) OTR_TRY(one->role->step(now));
+  OTR_TRY(fisherman_->step(now));
+  return watch_->catch_up();
+}
+
 Status Stage::run_until(const std::function<bool()>& done, std::uint64_t at_most_ms) {
   const std::uint64_t end = env::unix_ms() + at_most_ms;
   while (true) {
-    const std::uint64_t now = env::unix_ms();
-    if (now >= next_checkpoint_ms_) {
-      OTR_TRY(sequencer_->checkpoint());
-      next_checkpoint_ms_ = now + kCheckpointMs;
-    }
-    OTR_TRY(auditor_->step(now));
-    for (const auto& one : operators_) OTR_TRY(one->role->step(now));
-    OTR_TRY(fisherman_->step(now));
-    OTR_TRY(watch_->catch_up());
+    OTR_TRY(step());
     if (done()) return {};
-    if (now >= end) return fail(ErrorKind::kNetwork, "The demo waited in vain.");
+    if (env::unix_ms() >= end) return fail(ErrorKind::kNetwork, "The demo waited in vain.");
     std::this_thread::sleep_for(std::chrono::milliseconds(kStepMs));
   }
 }

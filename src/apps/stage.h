@@ -42,7 +42,7 @@ struct StageOperator {
   std::unique_ptr<node::Enclave> enclave;
   std::unique_ptr<rollup::Journal> journal;
   std::unique_ptr<rollup::Operator> role;
-  std::unique_ptr<crypto::PrivateKey> key;
+  std::unique_ptr<crypto::PrivateKey> key;  // null: a service's own
   // With the session's key too: whoever holds it can lie.
   [[nodiscard]] sim::Signing signing() const { return {*enclave->signer(), *key}; }
   crypto::Address address{};
@@ -59,6 +59,13 @@ class Stage {
   Result<StageOperator*> add_operator(const std::string& name, const StageModel& model,
                                       decltype(rollup::OperatorOptions::respond) respond = {});
 
+  // The same of a service that runs beside: its sessions are registered as they come
+  // (register_session). `key` must outlive the stage.
+  Result<StageOperator*> add_service(const crypto::PrivateKey& key, const StageModel& model);
+  Status register_session(const crypto::PrivateKey& key, const protocol::SessionDocument& document);
+
+  // Lets every role look at the ledger once.
+  Status step();
   // Lets all roles work until `done`; kNetwork when that takes longer than `at_most_ms`.
   Status run_until(const std::function<bool()>& done, std::uint64_t at_most_ms);
   // Shuts the ledger with a last checkpoint.
@@ -94,6 +101,9 @@ class Stage {
   Status make_roles();
   Result<rollup::Mirror> mirror();
   Status must(const crypto::PrivateKey& key, ledger::Body body);
+  Result<StageOperator*> open_operator(const std::string& name, const crypto::PrivateKey& key,
+                                       const StageModel& model, std::unique_ptr<StageOperator> made,
+                                       decltype(rollup::OperatorOptions::respond) respond);
 
   const std::filesystem::path folder_;
   std::vector<StageModel*> models_;

@@ -1,12 +1,18 @@
 // otr up: worker, gateway and proxy on one machine, in one process, to try them.
+#include <unistd.h>
+
 #include <algorithm>
+#include <chrono>
+#include <thread>
 
 #include "apps/command.h"
 #include "apps/front_flags.h"
 #include "apps/serve.h"
+#include "apps/up_rollup.h"
 #include "base/hex.h"
 #include "env/clock.h"
 #include "env/file.h"
+#include "env/signal.h"
 #include "node/simulated_tee.h"
 #include "service/gateway.h"
 
@@ -19,6 +25,7 @@ struct UpFlags : FrontFlags {
   WorkerFlags worker;
   std::string model;
   std::uint16_t gateway_port = 8080, proxy_port = 8089;
+  bool rollup = false, watch = false;
 };
 
 Result<std::string> policy_for(const std::string& home) {
@@ -48,6 +55,53 @@ Status wait_for_session(service::HttpUpstream& upstream) {
   return status;
 }
 
+// The ledger and its roles, where they are asked for.
+Result<std::unique_ptr<UpRollup>> start_rollup(const UpFlags& flags, const node::Home& home,
+                                               std::unique_ptr<StageModel>& model) {
+  if (!flags.rollup) return nullptr;
+  OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
+  model = std::make_unique<StageModel>(model_name(flags, flags.model), std::move(artifact),
+                                       flags.worker.threads);
+  return UpRollup::start(home, *model);
+}
+
+// Shows what happens on the ledger until somebody interrupts: in place on a terminal, elsewhere
+// whenever it changes.
+Status watch(const UpRollup& rollup) {
+  const bool is_terminal = ::isatty(STDOUT_FILENO) == 1;
+  std::string shown;
+  while (!env::interrupted()) {
+    const std::string view = rollup.view();
+    // Beacon and checkpoints go on for ever; that is no news for a log.
+    const auto news = [&](const std::string& text) {
+      return is_terminal ? text : text.substr(std::min(text.size(), text.find('\n')));
+    };
+    if (!view.empty() && (shown.empty() || news(view) != news(shown))) {
+      const auto lines = std::ranges::count(shown, '\n');
+      const bool is_over_old = is_terminal && lines > 0;
+      const std::string up_again = "\x1b[" + std::to_string(lines) + "F\x1b[J";
+      OTR_TRY(print((is_over_old ? up_again : "") + view));
+      shown = view;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  }
+  return {};
+}
+
+// Its thread asks the worker: it ends before the worker goes, however up() ends.
+struct EndsRollup {
+  UpRollup* rollup;
+  ~EndsRollup() {
+    if (rollup != nullptr) static_cast<void>(rollup->stop());
+  }
+};
+
+std::vector<protocol::SessionDocument> documents_of(const RunningWorker& worker) {
+  std::vector<protocol::SessionDocument> documents;
+  for (const auto& enclave : worker.sessions->live()) documents.push_back(enclave->document());
+  return documents;
+}
+
 Result<int> up(const UpFlags& given) {
   UpFlags flags = given;
   OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
@@ -71,10 +125,21 @@ Result<int> up(const UpFlags& given) {
       service::ServedModel model,
       service::serve_model(shared, model_names(flags, flags.model), env::unix_seconds(), false));
 
+  // Declared before what stands on it.
+  std::unique_ptr<StageModel> stage_model;
+  OTR_TRY_ASSIGN(const std::unique_ptr<UpRollup> rollup, start_rollup(flags, home, stage_model));
+  if (rollup) flags.worker.ledger = rollup->ledger();
   flags.worker.home = flags.home;
   OTR_TRY_ASSIGN(const auto worker, start_worker(flags.worker, *shared, packed));
   flags.listen = "127.0.0.1:" + std::to_string(flags.gateway_port);
-  OTR_TRY_ASSIGN(const auto gateway_options, to_options(flags, "gateway"));
+  OTR_TRY_ASSIGN(auto gateway_options, to_options(flags, "gateway"));
+  if (rollup) {
+    gateway_options.on_receipt = [raw = rollup.get()](const std::string& text) {
+      return raw->take(text);
+    };
+    rollup->run([raw = worker.get()] { return documents_of(*raw); });
+  }
+  const EndsRollup ends_rollup{rollup.get()};
   // One machine, one TEE: it attests the gateway too, for ACI.
   OTR_TRY_ASSIGN(std::shared_ptr<node::EvidenceSource> tee,
                  open_tee_of(flags.worker.tee, flags.home));
@@ -105,10 +170,19 @@ Result<int> up(const UpFlags& given) {
                 "/v1\nproxy     http://127.0.0.1:" + std::to_string(proxy->port()) +
                 "/v1   (verifies every answer)\nmodel     " + name + " " + to_hex(shared->root()) +
                 "\nsession   " + to_hex(session->id) + "\n          " + session->description +
-                "\npolicy    " + flags.policy + "\n" + example(proxy->port(), name)));
-  wait_for_interrupt();
+                "\npolicy    " + flags.policy + "\n" +
+                (rollup ? "ledger    " + (rollup->folder() / "ledger.sqlite").string() +
+                              " (TRIAL: windows of 1 s, all roles in this process)\n"
+                        : "") +
+                example(proxy->port(), name)));
+  if (flags.watch) {
+    OTR_TRY(watch(*rollup));
+  } else {
+    wait_for_interrupt();
+  }
   proxy->stop(kDrainMs);
   gateway->stop(kDrainMs);
+  if (rollup) OTR_TRY(rollup->stop());
   return kOk;
 }
 
@@ -136,6 +210,13 @@ void add_up(CLI::App& app, Run& run) {
                    "own alone, else genuine)")
       ->type_name("P");
   command->add_flag("--buffer", flags->buffer, "Withhold all text until its answer is verified");
+  command->add_flag("--rollup", flags->rollup,
+                    "With a ledger for trials, a fisherman and a beacon: the gateway's answers are "
+                    "posted and become final");
+  command
+      ->add_flag("--watch", flags->watch,
+                 "Show claims, clocks and bonds as they change; with --rollup")
+      ->needs("--rollup");
   add_worker_options(*command, flags->worker);
   command->callback([flags, &run] {
     run = [flags] {

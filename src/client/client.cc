@@ -220,7 +220,10 @@ Result<Answer> Client::ask(const Question& question, const OnToken& on_token,
     return std::unexpected(Error{ErrorKind::kCancelled, "Cancelled.", {}});
   }
   OTR_CLIENT_TRY(const Wish wish, wish_of(question, model));
-  OTR_CLIENT_TRY(const auto request, make_request(wish, model.artifact, *body_->signer));
+  // What is signed names the ledger of the session that is to answer; zero where there is none.
+  OTR_CLIENT_TRY(const auto session, body_->connection->session(model.artifact.root()));
+  OTR_CLIENT_TRY(const auto request,
+                 make_request(wish, model.artifact, session->document.ledger, *body_->signer));
   Listener listener{on_token, stop};
   auto receipt = body_->receive(request, wish, listener);
   // A service that does not know the session has answered nothing: its machine was started anew.

@@ -223,7 +223,7 @@ TEST(ConnectionTest, SenselessLogprobsReachNobody) {
   const auto signer = *service::RequestSigner::open(*node::Home::open(service.folder / "home"));
   const auto request = make_request(
       {.prompt_ids = {1, 2}, .max_tokens = 3, .sampling = {.logit_bias = {{16, -100 * 65536}}}},
-      *service.artifact, *signer);
+      *service.artifact, Hash{}, *signer);
   ASSERT_TRUE(request) << request.error().message;
   std::vector<std::size_t> counts;
   bool is_verified = false;

@@ -27,6 +27,7 @@ Status check_request(const protocol::Request& request, const std::vector<std::ui
 }  // namespace
 
 otr::Result<protocol::SignedRequest> make_request(const Wish& wish, const model::Artifact& artifact,
+                                                  const Hash& ledger,
                                                   service::RequestSigner& signer) {
   protocol::Request request;
   request.model_root = artifact.root();
@@ -43,7 +44,7 @@ otr::Result<protocol::SignedRequest> make_request(const Wish& wish, const model:
   request.stop.erase(std::ranges::unique(request.stop).begin(), request.stop.end());
   request.deadline = static_cast<std::uint64_t>(env::unix_seconds() + kDeadlineSeconds);
   OTR_TRY(check_request(request, wish.prompt_ids, artifact.view().shape));
-  return signer.sign(std::move(request), Hash{});
+  return signer.sign(std::move(request), ledger);
 }
 
 }  // namespace otr::client

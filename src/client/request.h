@@ -26,6 +26,7 @@ struct Wish {
 // counter is spent, for what this model cannot be asked.
 [[nodiscard]] otr::Result<protocol::SignedRequest> make_request(const Wish& wish,
                                                                 const model::Artifact& artifact,
+                                                                const Hash& ledger,
                                                                 service::RequestSigner& signer);
 
 }  // namespace otr::client

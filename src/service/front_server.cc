@@ -13,6 +13,7 @@ Result<std::unique_ptr<FrontServer>> FrontServer::start(const node::Home& home,
   std::unique_ptr<FrontServer> made(new FrontServer);
   OTR_TRY_ASSIGN(made->signer_, RequestSigner::open(home, options.client_key));
   OTR_TRY_ASSIGN(made->store_, ReceiptStore::open(home.folder() / "receipts.sqlite"));
+  if (options.on_receipt) made->store_->tell_first(std::move(options.on_receipt));
   made->is_for_this_machine_ = options.keys.is_open() && options.front.allow_origin.empty() &&
                                is_loopback(options.listen.address);
   made->front_ = std::make_unique<Front>(std::move(models), std::move(options.keys),

@@ -24,6 +24,8 @@ struct FrontServerOptions {
   FrontOptions front;
   ApiKeys keys;                       // none on a loopback address: programs of this machine alone
   const char* client_key = "client";  // that of `home` by which it signs requests
+  // ReceiptStore::tell_first; empty: nobody.
+  std::function<Status(const std::string& receipt)> on_receipt = {};
 };
 
 class FrontServer {

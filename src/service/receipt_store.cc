@@ -128,6 +128,7 @@ struct ReceiptStore::Impl {
   std::mutex mutex;
   std::condition_variable wake;
   std::vector<Put> queue;
+  std::function<Status(const std::string&)> tell;
   std::size_t queued_bytes = 0;
   bool ends = false;
   std::thread thread;
@@ -204,7 +205,10 @@ void ReceiptStore::Impl::write_for_ever() {
     queued_bytes = 0;
     lock.unlock();
     write(batch);
-    for (Put& put : batch) put.done(std::move(put.status));
+    for (Put& put : batch) {
+      if (put.status && tell) put.status = tell(put.receipt.text);
+      put.done(std::move(put.status));
+    }
     batch.clear();
     lock.lock();
   }
@@ -248,6 +252,11 @@ void ReceiptStore::put(StoredReceipt receipt, std::function<void(Status)> done) 
   if (is_queued) return impl_->wake.notify_one();
   done(fail(ErrorKind::kIo, "the receipt store " + impl_->file.string() +
                                 " is too slow: too many receipts wait for its disk"));
+}
+
+void ReceiptStore::tell_first(std::function<Status(const std::string& text)> tell) {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->tell = std::move(tell);
 }
 
 Result<std::optional<std::string>> ReceiptStore::get(const Hash& id, const Hash& api_key) {

@@ -31,9 +31,9 @@ class Relay : public std::enable_shared_from_this<Relay> {
         api_key_(api_key),
         submission_(std::move(submission)),
         place_(std::move(place)) {
-    request_hash_ = submission_.open
-                        ? protocol::digest_of(submission_.open->request.request, Hash{})
-                        : submission_.sealed->request_hash;
+    request_hash_ = submission_.open ? protocol::digest_of(submission_.open->request.request,
+                                                           place_.session->document.ledger)
+                                     : submission_.sealed->request_hash;
   }
 
   void start() {

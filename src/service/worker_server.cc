@@ -73,10 +73,10 @@ Result<OpenedSubmission> open(const protocol::SealedSubmission& sealed,
   OTR_TRY_ASSIGN(auto inner, protocol::decode_submission(as_text(opened.plaintext)));
   if (!inner.open) return fail(ErrorKind::kBadInput, "A sealed submission holds an open one.");
   const protocol::Request& request = inner.open->request.request;
-  const bool same = inner.open->session == sealed.session && request.mode == 1 &&
-                    protocol::digest_of(request, Hash{}) == sealed.request_hash &&
-                    request.prompt_count == sealed.prompt_count &&
-                    request.max_tokens == sealed.max_tokens;
+  const bool same =
+      inner.open->session == sealed.session && request.mode == 1 &&
+      protocol::digest_of(request, enclave->signer()->ledger) == sealed.request_hash &&
+      request.prompt_count == sealed.prompt_count && request.max_tokens == sealed.max_tokens;
   if (!same) {
     return fail(ErrorKind::kBadInput,
                 "Inside the sealed submission is another than its outside says (SPEC SEAL-2).");
