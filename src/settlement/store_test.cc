@@ -184,6 +184,43 @@ TEST_F(StoreTest, ChangedRowsAreFound) {
   }
 }
 
+// Whoever follows a ledger must not be made to skip a row by a false copy of it that comes first.
+TEST_F(StoreTest, ARefusedRowLeavesAReplayAsItWas) {
+  Replay replay = *Replay::begin(genesis());
+  ledger::State truth = replay.state();
+  Row row{.height = 1, .time = kStart + 1, .transaction = mints()[0]};
+  ASSERT_TRUE(ledger::apply(truth, row.transaction, row.time));
+  row.tip = truth.tip;
+  const auto refused = [&](Row changed, std::string_view why) {
+    const Status added = replay.add(changed);
+    ASSERT_FALSE(added) << why;
+    EXPECT_NE(added.error().message.find(why), std::string::npos) << added.error().message;
+    EXPECT_EQ(replay.state().height, 0U) << why;
+    EXPECT_EQ(ledger::digest_of(replay.state()),
+              ledger::digest_of(*ledger::genesis_state(genesis())))
+        << why;
+  };
+  Row changed = row;
+  changed.tip[0] ^= 1;
+  refused(changed, "another tip");
+  changed = row;
+  changed.time += 1;
+  refused(changed, "another tip");
+  changed = row;
+  changed.time = kStart - 1;
+  refused(changed, "time falls");
+  changed = row;
+  changed.transaction = mints()[1];
+  refused(changed, "another tip");
+  changed.tip = ledger::next_tip(replay.state(), changed.time, changed.transaction);
+  refused(changed, "nonce");
+  changed = row;
+  changed.height = 2;
+  refused(changed, "missing");
+  ASSERT_TRUE(replay.add(row));
+  EXPECT_EQ(replay.state().tip, row.tip);
+}
+
 TEST_F(StoreTest, ALostOrCutLogIsNoticed) {
   make(8);
   run_sql(file(), "DROP TRIGGER rows_are_kept; DELETE FROM transactions WHERE height > 6");
