@@ -313,6 +313,7 @@ void Run::give() {
     if (told.is_given && told.player->kind == Kind::kFallsSilent && random_.below(4) == 0) {
       told.player->is_silent = !told.is_true;
     }
+    if (told.is_given && random_.below(12) == 0) node.link.has_crashed = true;
   }
 }
 
@@ -323,6 +324,9 @@ void Run::break_something() {
     if (now() < until + kBetweenCuts || random_.below(100) != 0) continue;
     until = now() + random_.below(kLongestCut);
     ++cuts_;
+  }
+  for (const auto& node : world_.nodes()) {
+    if (node->is_up && random_.below(600) == 0) node->link.has_crashed = true;
   }
   for (const Hunter& hunter : hunters_) {
     Node& node = *hunter.at->node;
