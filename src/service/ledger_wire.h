@@ -2,7 +2,7 @@
 // batch's auditor read from servers they do not trust.
 //
 // Rows are, one after the other and nothing else: u64 height, u64 time, 32 bytes of tip, u32 size
-// (at least 1) and bytes of the transaction. Receipts are lines, as each of them is one (SPEC RCPT-1).
+// (at least 1) and bytes of the transaction. Receipts are lines, as each is one (SPEC RCPT-1).
 #ifndef OTR_SERVICE_LEDGER_WIRE_H_
 #define OTR_SERVICE_LEDGER_WIRE_H_
 
