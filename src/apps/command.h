@@ -56,12 +56,14 @@ class Progress {
 // Adds a command; `run` returns the exit code. Called by main for each command.
 using Run = std::function<int()>;
 void add_ask(CLI::App& app, Run& run);
+void add_attack(CLI::App& app, Run& run);
 void add_attest(CLI::App& app, Run& run);
 void add_ledger(CLI::App& app, Run& run);
 // Its subcommands that run one: init, serve, mint.
 void add_ledger_serving(CLI::App& ledger, Run& run);
 void add_fisherman(CLI::App& app, Run& run);
 void add_demo(CLI::App& app, Run& run);
+void add_sim(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);
 void add_prove(CLI::App& app, Run& run);
 void add_up(CLI::App& app, Run& run);

@@ -43,6 +43,8 @@ int run_command(int argc, char** argv) {
   otr::apps::add_model_random(app, run);
   otr::apps::add_tokenize(app, run);
   otr::apps::add_detokenize(app, run);
+  otr::apps::add_attack(app, run);
+  otr::apps::add_sim(app, run);
   otr::apps::add_attest(app, run);
   otr::apps::add_ledger(app, run);
   otr::apps::add_fisherman(app, run);

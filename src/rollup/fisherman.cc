@@ -18,7 +18,10 @@ namespace {
 using dispute::Side;
 using ledger::ClaimKey;
 
-enum class Finding : std::uint8_t { kUnsampled, kAgrees, kFalse, kSealed, kUnknownModel, kUnbound };
+enum class Finding : std::uint8_t { kAgrees, kFalse, kSealed, kUnknownModel, kUnbound };
+
+// Positions recomputed in one step before games are looked at again; at least one claim is.
+constexpr std::uint64_t kPositionsAtOnce = 2048;
 
 }  // namespace
 
@@ -27,12 +30,12 @@ struct Fisherman::Body {
   FishermanOptions options;
   crypto::VrfKey sampling;
   FishermanGauges gauges = {};
-  std::map<std::uint64_t, std::vector<ClaimData>> fetched = {};  // by open batch
-  std::map<ClaimKey, Finding> findings = {};
+  std::map<std::uint64_t, std::vector<ClaimData>> fetched = {};    // by open batch
+  std::map<std::uint64_t, std::set<std::uint32_t>> wanted = {};    // by open batch; not yet judged
   std::map<std::uint64_t, std::vector<std::uint32_t>> drawn = {};  // of batches past their draw
   std::map<ClaimKey, Suit> suits = {};
   std::set<std::uint64_t> games = {};  // mine that have not ended
-  std::uint64_t last_seen = 0;         // batch
+  std::uint64_t positions_left = 0;    // that this step may still compute
 
   [[nodiscard]] const ledger::State& state() const { return mirror.state(); }
   [[nodiscard]] bool is_mine(const ledger::GameEntry& game) const {
@@ -45,7 +48,7 @@ struct Fisherman::Body {
   void take_stock();
   Status play(std::uint64_t number, std::uint64_t now);
   Status look_at(std::uint64_t number, std::uint64_t now);
-  Status fetch(std::uint64_t number, std::uint64_t now, const std::vector<std::uint32_t>& wanted);
+  Status fetch(std::uint64_t number, std::uint64_t now);
   Finding judge(const ClaimKey& key, const ClaimData& data);
   Status challenge(const ClaimKey& key);
   Status report_missed_draw(std::uint64_t number, std::uint64_t now);
@@ -67,6 +70,8 @@ Status Fisherman::step(std::uint64_t now) {
   // 2. Games first: their clocks run.
   for (const std::uint64_t number : std::set(body.games)) OTR_TRY(body.play(number, now));
   // 3. Every batch that can still be challenged: fetch, sample, recompute, challenge what is false.
+  // A bounded part of it, so that nobody can keep it from its games with work.
+  body.positions_left = kPositionsAtOnce;
   for (const std::uint64_t number : std::set(body.mirror.open_batches())) {
     OTR_TRY(body.look_at(number, now));
   }
@@ -80,8 +85,7 @@ Status Fisherman::step(std::uint64_t now) {
 
 FishermanGauges Fisherman::gauges() const { return body_->gauges; }
 
-// --- 1.
-// -------------------------------------------------------------------------------------------
+// --- 1. What has happened
 
 void Fisherman::Body::take_stock() {
   for (const std::uint64_t number : std::set(games)) {
@@ -96,7 +100,6 @@ void Fisherman::Body::take_stock() {
     const ledger::GameEntry& game = state().games.at(number);
     if (!is_mine(game)) continue;
     games.insert(number);
-    findings[game.claim_key] = Finding::kFalse;
     gauges.bonds_at_risk += game.bond;
     const std::uint64_t end = clock_end(state(), game, Side::kChallenger);
     if (end != 0 && (gauges.next_clock_ms == 0 || end < gauges.next_clock_ms)) {
@@ -111,7 +114,8 @@ void Fisherman::Body::take_stock() {
                 [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
   std::erase_if(drawn,
                 [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
-  std::erase_if(findings, [&](const auto& entry) { return is_over(entry.first); });
+  std::erase_if(wanted,
+                [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
   std::erase_if(suits, [&](const auto& entry) { return is_over(entry.first); });
 }
 
@@ -129,7 +133,6 @@ Status Fisherman::Body::sent(Status status) {
 }
 
 // --- 2. Play
-// --------------------------------------------------------------------------------------
 
 Status Fisherman::Body::play(std::uint64_t number, std::uint64_t now) {
   const ledger::GameEntry& game = state().games.at(number);
@@ -165,7 +168,6 @@ Suit& Fisherman::Body::suit_of(const ledger::GameEntry& game) {
 }
 
 // --- 3. Fetch, sample, recompute, challenge
-// -------------------------------------------------------
 
 // Whoever does not know the key cannot tell which claims it looks at; after a restart they are the
 // same.
@@ -179,38 +181,33 @@ bool Fisherman::Body::is_sampled(const ledger::Batch& batch, std::uint32_t index
 Status Fisherman::Body::look_at(std::uint64_t number, std::uint64_t now) {
   const ledger::Batch& batch = state().batches.at(number);
   if (now >= ledger::window_end(state(), batch)) return {};
-  if (number > last_seen) {
-    last_seen = number;
+  const auto [mine, is_new] = wanted.try_emplace(number);
+  if (is_new) {
     gauges.claims_seen += batch.count;
-  }
-  std::vector<std::uint32_t> wanted;
-  for (std::uint32_t i = 0; i < batch.count; ++i) {
-    if (findings.contains({number, i})) continue;
-    if (is_sampled(batch, i)) {
-      wanted.push_back(i);
-    } else {
-      findings[{number, i}] = Finding::kUnsampled;
+    for (std::uint32_t i = 0; i < batch.count; ++i) {
+      if (is_sampled(batch, i)) mine->second.insert(i);
     }
   }
-  if (wanted.empty()) return {};
-  OTR_TRY(fetch(number, now, wanted));
+  std::erase_if(mine->second, [&](std::uint32_t index) { return has_game({number, index}); });
+  if (mine->second.empty()) return {};
+  OTR_TRY(fetch(number, now));
   if (!fetched.contains(number)) return {};
-  for (const std::uint32_t index : wanted) {
+  for (const std::uint32_t index : std::set(mine->second)) {
+    if (positions_left == 0) return {};
     const ClaimKey key{number, index};
-    const Finding finding = judge(key, fetched.at(number)[index]);
-    if (finding != Finding::kFalse) {
-      findings[key] = finding;
+    if (judge(key, fetched.at(number)[index]) != Finding::kFalse) {
+      mine->second.erase(index);
       continue;
     }
     OTR_TRY(challenge(key));
     take_stock();
+    if (!wanted.contains(number)) return {};  // the batch fell meanwhile
   }
   return {};
 }
 
 // What is not shown is asked for again for half of the window, and then on the ledger.
-Status Fisherman::Body::fetch(std::uint64_t number, std::uint64_t now,
-                              const std::vector<std::uint32_t>& wanted) {
+Status Fisherman::Body::fetch(std::uint64_t number, std::uint64_t now) {
   const ledger::Batch& batch = state().batches.at(number);
   if (fetched.contains(number)) return {};
   DataPort* const data = options.data ? options.data(batch.operator_address) : nullptr;
@@ -223,11 +220,13 @@ Status Fisherman::Body::fetch(std::uint64_t number, std::uint64_t now,
     const std::uint64_t window = ledger::window_end(state(), batch) - batch.posted_at;
     if (now < batch.posted_at + window / 2) return {};
   }
-  for (const std::uint32_t index : wanted) {
+  for (const std::uint32_t index : std::set(wanted.at(number))) {
     if (has_game({number, index})) continue;
-    ++gauges.withheld;
+    const std::uint64_t refused = gauges.refused;
     OTR_TRY(sent(mirror.send(options.key, ledger::DemandClaim{number, index})));
     take_stock();
+    if (gauges.refused != refused) return {};  // its money is at an end, or the batch
+    ++gauges.withheld;
   }
   return {};
 }
@@ -252,6 +251,8 @@ Finding Fisherman::Body::judge(const ClaimKey& key, const ClaimData& data) {
       suits.try_emplace(key, *weights, state().models.at(session.model_root).facts, data.request,
                         data.claim, data.prompt_ids, data.output_ids);
   gauges.sampled += is_new;
+  const std::uint64_t positions = std::uint64_t{data.claim.prompt_count} + data.claim.out_count;
+  positions_left -= std::min(positions_left, is_new ? positions : 0);
   if (suit->second.has_case()) {
     gauges.false_claims += is_new;
     return Finding::kFalse;
@@ -278,7 +279,6 @@ Status Fisherman::Body::challenge(const ClaimKey& key) {
 }
 
 // --- 4. Draws (SPEC SET-31): what is over after one slash needs no second report.
-// -------------------------------------------------------------------------------------------
 
 Status Fisherman::Body::report_missed_draw(std::uint64_t number, std::uint64_t now) {
   const ledger::Batch& batch = state().batches.at(number);
