@@ -23,7 +23,7 @@ constexpr std::uint32_t kDrainMs = 5'000;
 
 struct UpFlags : FrontFlags {
   WorkerFlags worker;
-  std::string model;
+  std::string model, ledger_listen = "127.0.0.1:0";
   std::uint16_t gateway_port = 8080, proxy_port = 8089;
   bool rollup = false, watch = false;
 };
@@ -62,7 +62,9 @@ Result<std::unique_ptr<UpRollup>> start_rollup(const UpFlags& flags, const node:
   OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
   model = std::make_unique<StageModel>(model_name(flags, flags.model), std::move(artifact),
                                        flags.worker.threads);
-  return UpRollup::start(home, *model);
+  OTR_TRY_ASSIGN(const net::ServerOptions listen,
+                 parse_listen("--ledger-listen", flags.ledger_listen));
+  return UpRollup::start(home, *model, listen);
 }
 
 // Shows what happens on the ledger until somebody interrupts: in place on a terminal, elsewhere
@@ -170,10 +172,7 @@ Result<int> up(const UpFlags& given) {
                 "/v1\nproxy     http://127.0.0.1:" + std::to_string(proxy->port()) +
                 "/v1   (verifies every answer)\nmodel     " + name + " " + to_hex(shared->root()) +
                 "\nsession   " + to_hex(session->id) + "\n          " + session->description +
-                "\npolicy    " + flags.policy + "\n" +
-                (rollup ? "ledger    " + (rollup->folder() / "ledger.sqlite").string() +
-                              " (TRIAL: windows of 1 s, all roles in this process)\n"
-                        : "") +
+                "\npolicy    " + flags.policy + "\n" + (rollup ? rollup->describe_place() : "") +
                 example(proxy->port(), name)));
   if (flags.watch) {
     OTR_TRY(watch(*rollup));
@@ -213,6 +212,11 @@ void add_up(CLI::App& app, Run& run) {
   command->add_flag("--rollup", flags->rollup,
                     "With a ledger for trials, a fisherman and a beacon: the gateway's answers are "
                     "posted and become final");
+  command
+      ->add_option("--ledger-listen", flags->ledger_listen,
+                   "Address and port at which others may follow that ledger and its receipts")
+      ->capture_default_str()
+      ->needs("--rollup");
   command
       ->add_flag("--watch", flags->watch,
                  "Show claims, clocks and bonds as they change; with --rollup")

@@ -4,6 +4,7 @@
 #include <chrono>
 #include <utility>
 
+#include "base/hex.h"
 #include "env/clock.h"
 
 namespace otr::apps {
@@ -22,7 +23,8 @@ std::string count(std::uint64_t number, const std::string& what) {
 
 }  // namespace
 
-Result<std::unique_ptr<UpRollup>> UpRollup::start(const node::Home& home, StageModel& model) {
+Result<std::unique_ptr<UpRollup>> UpRollup::start(const node::Home& home, StageModel& model,
+                                                  const net::ServerOptions& listen) {
   const std::filesystem::path folder = home.folder() / ("rollup-" + std::to_string(env::unix_ms()));
   std::error_code error;
   std::filesystem::create_directories(folder, error);
@@ -33,7 +35,16 @@ Result<std::unique_ptr<UpRollup>> UpRollup::start(const node::Home& home, StageM
       new UpRollup(std::move(stage), std::make_unique<crypto::PrivateKey>(std::move(key))));
   OTR_TRY_ASSIGN(made->operator_, made->stage_->add_service(*made->key_, model));
   made->ledger_ = made->stage_->state().id;
+  OTR_TRY_ASSIGN(made->server_, service::LedgerServer::start(listen, &made->stage_->sequencer(),
+                                                             made->operator_->role.get()));
+  made->url_ = "http://" + listen.address + ":" + std::to_string(made->server_->port());
   return made;
+}
+
+std::string UpRollup::describe_place() const {
+  return "ledger    " + (stage_->folder() / "ledger.sqlite").string() +
+         " (TRIAL: windows of 1 s, all roles in this process)\n          " + to_hex(ledger_) +
+         " at " + url_ + "\n";
 }
 
 UpRollup::~UpRollup() { static_cast<void>(stop()); }
@@ -112,6 +123,7 @@ std::string UpRollup::view() const {
 
 Status UpRollup::stop() {
   if (ends_.exchange(true)) return {};
+  server_.reset();
   if (thread_.joinable()) thread_.join();
   return stage_->close();
 }

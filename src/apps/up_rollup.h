@@ -12,17 +12,22 @@
 #include <vector>
 
 #include "apps/stage.h"
+#include "net/server.h"
+#include "service/ledger_server.h"
 
 namespace otr::apps {
 
 class UpRollup {
  public:
-  // A new ledger in a new folder of `home`. The model must outlive it.
-  static Result<std::unique_ptr<UpRollup>> start(const node::Home& home, StageModel& model);
+  // A new ledger in a new folder of `home`, shown over HTTP with its receipts (docs/ledger.md). The
+  // model must outlive it.
+  static Result<std::unique_ptr<UpRollup>> start(const node::Home& home, StageModel& model,
+                                                 const net::ServerOptions& listen);
   ~UpRollup();
 
   [[nodiscard]] const Hash& ledger() const { return ledger_; }
-  [[nodiscard]] const std::filesystem::path& folder() const { return stage_->folder(); }
+  // Its file, id and address, for people.
+  [[nodiscard]] std::string describe_place() const;
 
   // From now on the roles work. `sessions`: those of the worker that live; from any thread.
   void run(std::function<std::vector<protocol::SessionDocument>()> sessions);
@@ -43,6 +48,8 @@ class UpRollup {
   std::unique_ptr<Stage> stage_;
   std::unique_ptr<crypto::PrivateKey> key_;
   StageOperator* operator_ = nullptr;
+  std::string url_;
+  std::unique_ptr<service::LedgerServer> server_;
   Hash ledger_{};
   std::function<std::vector<protocol::SessionDocument>()> sessions_;
   std::atomic<bool> ends_ = false;
