@@ -6,6 +6,7 @@
 #include "dispute/recompute.h"
 #include "dispute/worker.h"
 #include "machine/tables.h"
+#include "machine/tensors.h"
 #include "protocol/finish.h"
 
 namespace otr::sim {
@@ -102,6 +103,13 @@ protocol::Receipt forge_token(const rollup::Weights& weights,
     output->insert(output->end(), more->begin(), more->end());
   }
   return of_tokens(weights, request, prompt_ids, *std::move(output), signers);
+}
+
+protocol::Receipt forge_tokens(const rollup::Weights& weights,
+                               const protocol::SignedRequest& request,
+                               std::span<const std::uint32_t> prompt_ids,
+                               std::vector<std::uint32_t> output_ids, const Signing& signers) {
+  return of_tokens(weights, request, prompt_ids, std::move(output_ids), signers);
 }
 
 protocol::Receipt forge_execution(const rollup::Weights& weights,
@@ -214,6 +222,32 @@ Alter token_at(std::uint32_t t, std::uint32_t token) {
                     trace::MicroTensors& tensors) {
     if (position != referee::Position{t, kHeadLayer}) return;
     tensors[static_cast<std::size_t>(Tensor::kToken)][0] = token;
+  };
+}
+
+Alter tokens_are(std::uint32_t prompt_count, std::vector<std::uint32_t> output_ids) {
+  return [prompt_count, ids = std::move(output_ids)](
+             const dispute::Execution&, referee::Position position, trace::MicroTensors& tensors) {
+    if (position.layer != kHeadLayer || position.t + 1 < prompt_count) return;
+    const std::uint32_t at = position.t + 1 - prompt_count;
+    if (at < ids.size()) tensors[static_cast<std::size_t>(Tensor::kToken)][0] = ids[at];
+  };
+}
+
+Alter element_changed(referee::Position at, Tensor tensor, std::uint64_t index, bool is_alone) {
+  return [=](const dispute::Execution& execution, referee::Position position,
+             trace::MicroTensors& tensors) {
+    if (position != at) return;
+    trace::MicroTensors changed = tensors;
+    std::int64_t& value = changed[static_cast<std::size_t>(tensor)][index];
+    value += value < machine::info(tensor).hi ? 1 : -1;
+    if (is_alone) {
+      tensors = std::move(changed);
+      return;
+    }
+    const auto next = static_cast<Tensor>(static_cast<int>(tensor) + 1);
+    dispute::Computed forced = dispute::compute_from(execution, at, next, std::move(changed));
+    if (!forced.stop) tensors = std::move(forced.tensors);
   };
 }
 

@@ -58,6 +58,14 @@ struct Signing {
                                             std::uint32_t at, std::uint32_t token,
                                             const Signing& signers);
 
+// The answer with whatever tokens, up to where an answer ends. Of all rows only the choices that
+// are not the model's are false.
+[[nodiscard]] protocol::Receipt forge_tokens(const rollup::Weights& weights,
+                                             const protocol::SignedRequest& request,
+                                             std::span<const std::uint32_t> prompt_ids,
+                                             std::vector<std::uint32_t> output_ids,
+                                             const Signing& signers);
+
 // The answer of an execution in which `alter` changed what it liked; slow: by the machine's steps.
 [[nodiscard]] protocol::Receipt forge_execution(const rollup::Weights& weights,
                                                 const protocol::SignedRequest& request,
@@ -90,6 +98,13 @@ class LiarsDefence {
   bool is_in_rows_;
   std::map<Hash, std::shared_ptr<rollup::Case>> cases_;  // by trace root
 };
+
+// Sets every output token.
+[[nodiscard]] Alter tokens_are(std::uint32_t prompt_count, std::vector<std::uint32_t> output_ids);
+// Changes one element of a tensor of a layer by one, and what follows from it as the program says,
+// or with `is_alone` nothing else.
+[[nodiscard]] Alter element_changed(referee::Position at, machine::Tensor tensor,
+                                    std::uint64_t index, bool is_alone);
 
 // Sets the token that the head chooses after position t.
 [[nodiscard]] Alter token_at(std::uint32_t t, std::uint32_t token);

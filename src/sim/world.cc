@@ -17,6 +17,7 @@ constexpr std::uint64_t kTickMs = 100;
 constexpr std::uint64_t kCheckpointMs = 1000;
 constexpr std::uint64_t kBeaconLength = 4096;
 constexpr Hash kBeaconSecret{42};
+constexpr std::uint32_t kFirstChecker = 1'000'000;  // of the numbers of keys
 constexpr rollup::Tariff kHighest{10, 100};
 constexpr rollup::Tariff kTariff{2, 10};
 
@@ -36,6 +37,10 @@ Bytes make_genesis(const WorldOptions& options, const std::array<crypto::Address
   genesis.auditor = roles[2];
   genesis.governor = roles[3];
   genesis.beacon_anchor = rollup::beacon_anchor(kBeaconSecret, kBeaconLength);
+  for (std::uint8_t i = 0; i < options.checkers; ++i) {
+    genesis.checkers.push_back(key_number(options.seed, kFirstChecker + i).address());
+  }
+  genesis.quorum = options.checkers;
   genesis.trial = 1;
   genesis.time = kStart;
   genesis.parameters = options.parameters.value_or(ledger::example_parameters(true));
@@ -53,12 +58,17 @@ struct World::Model {
             model::parse_artifact(*model::encode_artifact(model::random_artifact({}))).value()),
         packed(artifact.view()),
         weights{artifact, packed, 1} {}
+  // The same for every world: nothing changes it.
+  static std::shared_ptr<const Model> shared() {
+    static const auto model = std::make_shared<const Model>();
+    return model;
+  }
 };
 
 World::World(const WorldOptions& options)
     : seed_(options.seed),
       weather_(options.seed),
-      model_(std::make_unique<Model>()),
+      model_(Model::shared()),
       sequencer_(key_number(options.seed, 1)),
       issuer_(key_number(options.seed, 2)),
       auditor_(key_number(options.seed, 3)),
@@ -90,6 +100,14 @@ World::~World() = default;
 const rollup::Weights& World::weights() const { return model_->weights; }
 
 crypto::PrivateKey World::new_key() { return key_number(seed_, ++keys_made_); }
+
+crypto::PrivateKey World::checker(std::uint8_t number) const {
+  return key_number(seed_, kFirstChecker + number);
+}
+
+Hash World::beacon_value(std::uint64_t round) {
+  return rollup::beacon_value(kBeaconSecret, kBeaconLength, round);
+}
 
 crypto::PrivateKey World::funded_key(std::uint64_t amount) {
   crypto::PrivateKey key = new_key();

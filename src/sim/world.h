@@ -60,6 +60,7 @@ struct WorldOptions {
   std::uint64_t seed = 1;
   Faults faults;
   std::optional<ledger::Parameters> parameters;  // those for trials, with short clocks, if nothing
+  std::uint8_t checkers = 0;                     // in the genesis; all of them are the quorum
 };
 
 class World {
@@ -99,6 +100,12 @@ class World {
   [[nodiscard]] Weather& weather() { return weather_; }
   [[nodiscard]] const rollup::Weights& weights() const;
   [[nodiscard]] const crypto::PrivateKey& client() const { return *client_; }
+  // Roles of the genesis, for cheats that hold one.
+  [[nodiscard]] const crypto::PrivateKey& sequencer() const { return sequencer_; }
+  [[nodiscard]] const crypto::PrivateKey& auditor() const { return auditor_; }
+  [[nodiscard]] const crypto::PrivateKey& governor() const { return governor_; }
+  [[nodiscard]] crypto::PrivateKey checker(std::uint8_t number) const;  // from 0 on
+  [[nodiscard]] static Hash beacon_value(std::uint64_t round);
   [[nodiscard]] std::uint64_t balance(const crypto::Address& of) const;
   [[nodiscard]] std::uint64_t stake(const OperatorNode& of) const;
   // The (first) batch that holds a claim, as its operator says; nothing where it is in none.
@@ -116,7 +123,7 @@ class World {
 
   const std::uint64_t seed_;
   Weather weather_;
-  std::unique_ptr<Model> model_;
+  std::shared_ptr<const Model> model_;
   crypto::PrivateKey sequencer_, issuer_, auditor_, governor_;
   std::optional<crypto::PrivateKey> client_;
   Chain chain_;
