@@ -55,6 +55,20 @@ Status wait_for_session(service::HttpUpstream& upstream) {
   return status;
 }
 
+// That of --policy; else this installation's own with a simulated TEE, written where others find
+// it, and genuine with any other.
+Result<attest::Policy> choose_policy(UpFlags& flags, const node::Home& home) {
+  if (flags.policy.empty() && flags.worker.tee == "simulated") {
+    OTR_TRY_ASSIGN(const std::string text, policy_for(flags.home));
+    flags.policy = (home.folder() / "policy.toml").string();
+    OTR_TRY(env::write_file_atomically(flags.policy, as_bytes(text), 0644));
+    return attest::parse_policy(text);
+  }
+  if (flags.policy.empty()) flags.policy = "genuine";
+  OTR_TRY_ASSIGN(const std::string text, read_policy(flags.policy));
+  return attest::parse_policy(text);
+}
+
 // The ledger and its roles, where they are asked for.
 Result<std::unique_ptr<UpRollup>> start_rollup(const UpFlags& flags, const node::Home& home,
                                                std::unique_ptr<StageModel>& model) {
@@ -107,17 +121,7 @@ std::vector<protocol::SessionDocument> documents_of(const RunningWorker& worker)
 Result<int> up(const UpFlags& given) {
   UpFlags flags = given;
   OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
-  const bool simulated = flags.worker.tee == "simulated";
-  std::string policy_text;
-  if (flags.policy.empty() && simulated) {
-    OTR_TRY_ASSIGN(policy_text, policy_for(flags.home));
-    flags.policy = (home.folder() / "policy.toml").string();
-    OTR_TRY(env::write_file_atomically(flags.policy, as_bytes(policy_text), 0644));
-  } else {
-    if (flags.policy.empty()) flags.policy = "genuine";
-    OTR_TRY_ASSIGN(policy_text, read_policy(flags.policy));
-  }
-  OTR_TRY_ASSIGN(const attest::Policy policy, attest::parse_policy(policy_text));
+  OTR_TRY_ASSIGN(const attest::Policy policy, choose_policy(flags, home));
 
   OTR_TRY_ASSIGN(model::Artifact artifact, load_model(flags.model));
   const auto shared = std::make_shared<model::Artifact>(std::move(artifact));
