@@ -22,7 +22,7 @@ TEST_P(FixedSeed, EveryRuleHolds) { expect_holds(GetParam()); }
 INSTANTIATE_TEST_SUITE_P(Seeds, FixedSeed, ::testing::Range<std::uint64_t>(1, 21));
 
 TEST(Seed, TheSameTwiceGivesTheSameLedger) {
-  const SeedReport once = run_seed(3), again = run_seed(3), other = run_seed(4);
+  const SeedReport once = run_seed(8), again = run_seed(8), other = run_seed(17);
   EXPECT_EQ(once.tip, again.tip);
   EXPECT_EQ(once.digest, again.digest);
   EXPECT_EQ(describe(once), describe(again));
