@@ -1,5 +1,6 @@
 // Operators that post what they must not, or do not post what they must (SIMULATED cheats).
 #include <array>
+#include <optional>
 
 #include "crypto/sha256.h"
 #include "merkle/tree.h"
@@ -241,14 +242,14 @@ struct Forbidden {
   ledger::VoidModel proof;
 };
 
-// A model one of whose weights is -128, which no model may hold, registered without its weights.
-Forbidden forbidden_model(const model::Artifact& artifact) {
+// A model with one weight replaced, by -128 one that no model may be, and the tile that shows it.
+Forbidden model_with(const model::Artifact& artifact, std::optional<std::int8_t> weight) {
   Forbidden made{rollup::register_model(artifact, {}, false), {}};
   std::size_t which = 0;
   while (artifact.tensors()[which].spec.type != merkle::Type::kI8) ++which;
   const model::Tensor& tensor = artifact.tensors()[which];
   Bytes data(tensor.data.begin(), tensor.data.end());
-  data[0] = 0x80;
+  if (weight) data[0] = static_cast<std::uint8_t>(*weight);
   merkle::Tree tiles, list;
   merkle::append_rows(tiles, merkle::Kind::kModelTensor, tensor.spec.type, tensor.spec.cols(),
                       data);
@@ -280,7 +281,7 @@ Outcome void_model(std::uint64_t seed) {
   const auto cheat = trial.cheating_key("cheat");
   FishermanNode& fisherman = trial.fisherman();
   const Substitute base(nullptr, {.layers = 1});
-  const Forbidden made = forbidden_model(base.weights().artifact);
+  const Forbidden made = model_with(base.weights().artifact, -128);
   const Status registered = world.send(cheat, made.registration);
   trial.expect(registered.has_value(), "the model was not registered");
   trial.strike();
@@ -295,8 +296,8 @@ Outcome false_voiding(std::uint64_t seed) {
   Trial trial(seed);
   World& world = trial.world;
   const auto accuser = trial.cheating_key("accuser");
-  Forbidden made = forbidden_model(world.weights().artifact);
-  made.proof.root = world.weights().artifact.root();
+  const Forbidden made = model_with(world.weights().artifact, std::nullopt);
+  trial.expect(made.proof.root == world.weights().artifact.root(), "another model is meant");
   trial.strike();
   trial.refused(world.send(accuser, made.proof));
   return trial.finish();
@@ -337,7 +338,7 @@ constexpr std::array kAttacks = {
            rule("PATH_INVALID", "", "SET-16"), false_config},
     Attack{"void-model", "a model with a weight that no model may hold",
            rule("MODEL_VOIDED", "cheat", "SET-17"), void_model},
-    Attack{"false-voiding", "a good model is said to be void", rule("PATH_INVALID", "", "SET-17"),
+    Attack{"false-voiding", "a good model is said to be void", rule("STEP_MISMATCH", "", "SET-17"),
            false_voiding},
 };
 

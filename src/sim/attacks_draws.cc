@@ -81,16 +81,17 @@ Outcome reordered_batch(std::uint64_t seed) {
   trial.expect(world.state().batches.at(2).round > world.state().batches.at(1).round,
                "the second batch has a round whose value is known");
   // An answer for the second batch is none for the first.
-  trial.refused(world.send(cheat.signers.operator_key,
-                           ledger::AnswerDraw{.batch = 1,
-                                              .index = 0,
-                                              .claim_hash = claims[0],
-                                              .path = rollup::batch_path(claims, 0),
-                                              .lane = 2,
-                                              .digest = {1}}),
-                Tier::kDraw);
+  const Status dodged = world.send(cheat.signers.operator_key,
+                                   ledger::AnswerDraw{.batch = 1,
+                                                      .index = 0,
+                                                      .claim_hash = claims[0],
+                                                      .path = rollup::batch_path(claims, 0),
+                                                      .lane = 2,
+                                                      .digest = {1}});
+  trial.expect(!dodged && dodged.error().code == "PATH_INVALID", "the draw was dodged");
   world.run_ms(world.state().parameters.at(0).draw + 200);
   trial.expect(world.send(fisherman.key, ledger::MissDraw{1, 0}).has_value(), "not reported");
+  (void)trial.until(EventKind::kDrawMissed);
   return trial.finish();
 }
 
@@ -105,7 +106,7 @@ Outcome late_beacon(std::uint64_t seed) {
   (void)trial.post_true(honest);
   world.run_ms(20'000);
   trial.strike();
-  trial.refused(world.send(griefer, ledger::MissDraw{1, 0}), Tier::kDraw);
+  trial.refused(world.send(griefer, ledger::MissDraw{1, 0}));
   auditor.link.is_cut = false;
   return trial.finish();
 }
@@ -134,7 +135,7 @@ Outcome reveal_refused(std::uint64_t seed,
   ledger::Reveal body = next_reveal(world);
   bend(world, body);
   trial.strike();
-  trial.refused(world.send(world.auditor(), body), Tier::kDraw);
+  trial.refused(world.send(world.auditor(), body));
   trial.expect(world.send(world.auditor(), next_reveal(world)).has_value(),
                "the true reveal is refused");
   return trial.finish();
@@ -167,7 +168,7 @@ Outcome beacon_takeover(std::uint64_t seed) {
   trial.expect(world.send(patron, ledger::Transfer{world.governor().address(), 1000}).has_value(),
                "not paid");
   trial.strike();
-  trial.refused(world.send(world.governor(), ledger::ReplaceBeacon{Hash{1}}), Tier::kDraw);
+  trial.refused(world.send(world.governor(), ledger::ReplaceBeacon{Hash{1}}));
   return trial.finish();
 }
 
@@ -228,34 +229,37 @@ Outcome quorum_of_one(std::uint64_t seed) {
                          .digest = answered.digest};
   body.signatures.assign(3, check_of(world, 1, body));
   trial.strike();
-  trial.refused(world.send(cheat.signers.operator_key, body), Tier::kDraw);
+  trial.refused(world.send(cheat.signers.operator_key, body));
   return trial.finish();
 }
 
 constexpr Demanded draw(std::string_view how, std::string_view losers, std::string_view rule) {
   return {Tier::kDraw, how, losers, rule};
 }
+constexpr Demanded ruled(std::string_view how, std::string_view rule) {
+  return {Tier::kRule, how, "", rule};
+}
 
 constexpr std::array kAttacks = {
     Attack{"missed-draw", "a drawn claim is not answered for",
            draw("DRAW_MISSED", "cheat", "SET-31"), missed_draw},
     Attack{"reordered-batch", "drawn claims are posted again in another order",
-           draw("PATH_INVALID", "cheat", "SET-30"), reordered_batch},
+           draw("DRAW_MISSED", "cheat", "SET-31"), reordered_batch},
     Attack{"late-beacon", "a draw is called missed while the beacon is late; nobody burns",
-           draw("NOT_DRAWN", "", "SET-31"), late_beacon},
+           ruled("NOT_DRAWN", "SET-31"), late_beacon},
     Attack{"draw-grinding-value", "the auditor reveals another value",
-           draw("BEACON_MISMATCH", "", "SET-29"), other_value},
+           ruled("BEACON_MISMATCH", "SET-29"), other_value},
     Attack{"draw-grinding-checkpoint", "the auditor reveals against an older checkpoint",
-           draw("CHECKPOINT_MISMATCH", "", "SET-29"), other_checkpoint},
+           ruled("CHECKPOINT_MISMATCH", "SET-29"), other_checkpoint},
     Attack{"draw-grinding-round", "the auditor leaves a round out",
-           draw("BEACON_MISMATCH", "", "SET-29"), skipped_round},
+           ruled("BEACON_MISMATCH", "SET-29"), skipped_round},
     Attack{"beacon-takeover", "the governor replaces a beacon that lives",
-           draw("TOO_EARLY", "", "SET-29"), beacon_takeover},
+           ruled("TOO_EARLY", "SET-29"), beacon_takeover},
     Attack{"colluding-quorum",
            "all checkers sign that a lie is true",
            {Tier::kOptimistic, "STEP_MISMATCH", "cheat", "SET-30"},
            colluding_quorum},
-    Attack{"quorum-of-one", "one checker signs for three", draw("QUORUM_MISSING", "", "SET-30"),
+    Attack{"quorum-of-one", "one checker signs for three", ruled("QUORUM_MISSING", "SET-30"),
            quorum_of_one},
 };
 

@@ -113,8 +113,8 @@ void Trial::strike() {
   first_event_ = world.chain().events().size();
 }
 
-void Trial::refused(const Status& status, Tier tier) {
-  if (!status) caught(tier, status.error().code);
+void Trial::refused(const Status& status) {
+  if (!status) caught(Tier::kRule, status.error().code);
 }
 
 void Trial::caught(Tier tier, std::string_view how) {

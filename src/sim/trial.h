@@ -41,8 +41,8 @@ class Trial {
   // From now on the cheat is there to be found.
   void strike();
   // It was refused by a rule of the ledger, or not.
-  void refused(const Status& status, Tier tier = Tier::kRule);
-  // It was refused with that code; none: it was taken.
+  void refused(const Status& status);
+  // By whom and how; what comes later does not count.
   void caught(Tier tier, std::string_view how);
   // Waits until such an event comes, from the strike on, and takes from it by what it was caught.
   bool until(ledger::EventKind kind, std::uint64_t at_most_ms = 200'000);
