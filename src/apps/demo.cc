@@ -116,7 +116,6 @@ std::string short_text(const std::string& text) {
 }
 
 // --- The scenes
-// -----------------------------------------------------------------------------------
 
 Status honest_scene(Play& play, StageOperator& honest) {
   OTR_TRY(print("\n1. An honest worker answers, and the answer becomes final\n"));

@@ -118,7 +118,6 @@ Status Operator::step(std::uint64_t now) {
 }
 
 // --- What it holds
-// --------------------------------------------------------------------------------
 
 Status Operator::add(const std::string& receipt_text, std::uint64_t now) {
   OTR_TRY_ASSIGN(const protocol::Receipt receipt, protocol::decode_receipt(receipt_text));
@@ -238,8 +237,7 @@ std::vector<Hash> Operator::Body::path(const std::vector<Hash>& hashes, const Ha
   return batch_path(hashes, static_cast<std::uint32_t>(at));
 }
 
-// --- 1.
-// -------------------------------------------------------------------------------------------
+// --- 1. What has happened
 
 void Operator::Body::take_stock() {
   const std::lock_guard lock(mutex);
@@ -284,7 +282,6 @@ Status Operator::Body::send(ledger::Body body) {
 }
 
 // --- 2. Games, forces, draws
-// ----------------------------------------------------------------------
 
 Status Operator::Body::defend(std::uint64_t number, std::uint64_t now) {
   const ledger::GameEntry& game = state().games.at(number);
@@ -371,7 +368,6 @@ Status Operator::Body::answer_draws(std::uint64_t number) {
 }
 
 // --- 3. Post
-// --------------------------------------------------------------------------------------
 
 // SPEC SET-20. Of a session that cannot, nothing may stand in the way of others.
 bool Operator::Body::can_post(const Hash& session, std::uint64_t now) const {
@@ -428,7 +424,6 @@ Status Operator::Body::post(std::uint64_t now) {
 }
 
 // --- 4. Finality and payment
-// ----------------------------------------------------------------------
 
 Status Operator::Body::finalise(std::uint64_t number, std::uint64_t now) {
   const ledger::Batch& batch = state().batches.at(number);
