@@ -12,8 +12,8 @@ namespace otr::apps {
 
 // Replays a store or an export, told apart by what it begins with; `visit`, where given, sees every
 // row that was taken.
-Result<ledger::State> replay_ledger(const std::string& file,
-                                    const std::function<Status(const settlement::Row&)>& visit = {});
+Result<ledger::State> replay_ledger(
+    const std::string& file, const std::function<Status(const settlement::Row&)>& visit = {});
 
 }  // namespace otr::apps
 

@@ -21,7 +21,8 @@ void add_follow_options(CLI::App& command, FollowFlags& flags) {
       ->required()
       ->type_name("0x…");
   command.add_option("--home", flags.home, "Folder of the keys")->type_name("DIR");
-  command.add_option("--ca-file", flags.ca_file, "Authorities of the servers' certificates, in PEM")
+  command
+      .add_option("--ca-file", flags.ca_file, "Authorities of the servers' certificates, in PEM")
       ->type_name("FILE");
 }
 

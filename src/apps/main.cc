@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kFooter =
     R"(Exit codes: 0 verified or done; 1 a check failed; 2 usage, file or configuration;
-3 inconclusive, not recomputed or stopped; 4 network; 5 proven false on a ledger; 70 a bug in otr.)";
+3 inconclusive, not recomputed or stopped; 4 network; 5 proven false on a ledger; 70 a bug.)";
 
 bool has_command(const CLI::App& app, const std::string& name) {
   const auto all = app.get_subcommands([](const CLI::App*) { return true; });

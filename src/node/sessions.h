@@ -31,7 +31,7 @@ inline constexpr std::int64_t kRenewalRetrySeconds = 5;  // after one that faile
 struct SessionsOptions {
   crypto::Address operator_address{};
   Hash model_root{};
-  Hash ledger{};  // where the sessions are to be registered; zero: nowhere
+  Hash ledger{};                           // where the sessions are to be registered; zero: nowhere
   std::uint64_t lifetime_seconds = 86400;  // of each, from when it is made
   std::function<Result<std::vector<protocol::EvidenceItem>>()> collateral;  // EnclaveOptions
   std::function<std::int64_t()> unix_seconds = env::unix_seconds;
