@@ -75,7 +75,7 @@ Json json_of(const Row& row) {
 }
 
 Row play(const sim::Attack& attack, std::uint64_t seed) {
-  sim::Outcome outcome = attack.run(seed);
+  sim::Outcome outcome = sim::run(attack, seed);
   std::string shortcoming = sim::shortcoming(attack, outcome);
   return {attack, std::move(outcome), std::move(shortcoming)};
 }

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <set>
+#include <vector>
 
 #include "sim/catalogue.h"
 
@@ -14,7 +15,7 @@ class AttackTest : public testing::TestWithParam<Attack> {};
 
 TEST_P(AttackTest, IsCaughtAsTheSpecDemands) {
   for (const std::uint64_t seed : {1u, 20u}) {
-    const Outcome outcome = GetParam().run(seed);
+    const Outcome outcome = run(GetParam(), seed);
     EXPECT_EQ(shortcoming(GetParam(), outcome), "") << "seed " << seed;
   }
 }
@@ -38,6 +39,14 @@ TEST(Catalogue, NamesEveryAttackOnceWithItsRule) {
     EXPECT_EQ(find_attack(all, attack.id)->id, attack.id);
   }
   EXPECT_EQ(find_attack(all, "no-such"), nullptr);
+}
+
+TEST(Catalogue, AnAttackThatBreaksItsStageFailsAlone) {
+  const Attack attack{"a", "b", {}, [](std::uint64_t) -> Outcome {
+                        (void)std::vector<int>().at(0);
+                        return {};
+                      }};
+  EXPECT_NE(shortcoming(attack, run(attack, 1)), "");
 }
 
 TEST(Catalogue, AnOutcomeThatIsNotDemandedIsAShortcoming) {

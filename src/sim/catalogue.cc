@@ -1,6 +1,7 @@
 #include "sim/catalogue.h"
 
 #include <algorithm>
+#include <exception>
 
 namespace otr::sim {
 
@@ -48,6 +49,16 @@ std::vector<Attack> catalogue() {
     all.insert(all.end(), group.begin(), group.end());
   }
   return all;
+}
+
+Outcome run(const Attack& attack, std::uint64_t seed) {
+  try {
+    return attack.run(seed);
+  } catch (const std::exception& error) {
+    Outcome outcome;
+    outcome.wrong = std::string("it could not be played to its end: ") + error.what();
+    return outcome;
+  }
 }
 
 const Attack* find_attack(std::span<const Attack> all, std::string_view id) {
