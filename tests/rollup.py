@@ -86,7 +86,8 @@ def ask(url):
 
 def check_up(folder):
     log = folder / "up.log"
-    arguments = [OTR, "up", "--rollup", "--watch", "--model", MODEL, "--home", folder / "home",
+    arguments = [OTR, "up", "--rollup", "--watch", "--window", "8",
+                 "--model", MODEL, "--home", folder / "home",
                  "--gateway-port", "0", "--proxy-port", "0"]
     with log.open("w") as out:
         process = subprocess.Popen(list(map(str, arguments)), stdout=out, stderr=subprocess.STDOUT)
@@ -95,7 +96,7 @@ def check_up(folder):
         ledger = wait_for(r"ledger +(/\S+)", log, process)[1]
         assert ask(gateway)["otr"]["verified_by"] == "gateway"
         wait_for(r"claims +0 waiting, 0 posted, 1 final, 0 void", log, process)
-        wait_for(r"fisherman +1 seen, 1 recomputed and equal, 0 false", log, process)
+        wait_for(r"fisherman +1 seen, 1 recomputed and equal, 0 false, 0 final", log, process)
         # Of the ledger too is what a client signs that seals its prompt.
         receipt = folder / "receipt.json"
         otr("ask", "--model", MODEL, "--url", gateway, "--home", folder / "client", "--policy",

@@ -16,6 +16,7 @@ namespace otr::apps {
 namespace {
 
 constexpr std::uint64_t kPatienceMs = 120'000;
+constexpr std::uint64_t kWindowMs = 8'000;  // long enough for a fisherman on a busy machine
 constexpr const char* kQuestion = "What is a rollup?";
 
 struct DemoFlags {
@@ -141,8 +142,8 @@ Status honest_scene(Play& play, StageOperator& honest) {
       [&] { return play.stage.state().settled_requests.contains(play.honest.claim.request_hash); },
       kPatienceMs));
   return line("final and paid",
-              seconds(env::unix_ms() - begin) +
-                  " later (window and draw over; TRIAL windows of 1 " + "s): the operator has " +
+              seconds(env::unix_ms() - begin) + " later (window and draw over; a TRIAL window of " +
+                  seconds(kWindowMs) + "): the operator has " +
                   with_commas(play.balance(honest.address) - before) + " more, fees paid");
 }
 
@@ -307,7 +308,7 @@ Result<int> demo(const DemoFlags& flags) {
                    flags.threads);
   OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(big.artifact.tokenizer()));
   OTR_TRY_ASSIGN(const Prompt prompt, encode_prompt(big.artifact, tokenizer, kQuestion, false));
-  OTR_TRY_ASSIGN(const auto stage, Stage::set_up(folder, {&big, &small}));
+  OTR_TRY_ASSIGN(const auto stage, Stage::set_up(folder, {&big, &small}, kWindowMs));
   Play play{*stage, big, small, prompt.ids, flags.max_tokens};
 
   OTR_TRY_ASSIGN(StageOperator * honest, stage->add_operator("honest", big));

@@ -78,6 +78,7 @@ Json to_json(const rollup::FishermanGauges& gauges, std::uint64_t height) {
           {"sealed", gauges.sealed},
           {"unknown_model", gauges.unknown_model},
           {"withheld", gauges.withheld},
+          {"missed", gauges.missed},
           {"games_open", gauges.games_open},
           {"games_won", gauges.games_won},
           {"games_lost", gauges.games_lost},

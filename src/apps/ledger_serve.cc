@@ -97,20 +97,6 @@ class FailingLedger : public rollup::LedgerPort {
   std::optional<Error> failure_;
 };
 
-// Some batch waits for a value of the beacon, which needs a checkpoint after the last (SPEC
-// SET-29). Without one nothing is added to a ledger that rests.
-bool is_checkpoint_due(const rollup::Mirror& mirror, std::uint64_t now) {
-  const ledger::State& state = mirror.state();
-  if (now < state.last_reveal_at + ledger::parameters_at(state, now).beacon_interval) return false;
-  if (!state.checkpoints.empty() &&
-      state.checkpoints.rbegin()->second.height >= state.last_reveal_height) {
-    return false;
-  }
-  return std::ranges::any_of(mirror.open_batches(), [&](std::uint64_t number) {
-    return state.batches.at(number).round > state.revealed_round;
-  });
-}
-
 class Serving {
  public:
   static Result<std::unique_ptr<Serving>> start(const ServeFlags& flags);
@@ -182,7 +168,7 @@ std::string Serving::describe() const {
 
 Status Serving::step(std::uint64_t now) {
   OTR_TRY(mirror_->catch_up());
-  if (is_checkpoint_due(*mirror_, now)) OTR_TRY(sequencer_->checkpoint());
+  if (rollup::is_checkpoint_due(*mirror_, now)) OTR_TRY(sequencer_->checkpoint());
   if (auditor_) OTR_TRY(auditor_->step(now));
   return {};
 }

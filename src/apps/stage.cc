@@ -8,24 +8,25 @@
 #include "env/clock.h"
 #include "env/file.h"
 #include "env/random.h"
+#include "env/signal.h"
 #include "ledger/parameters.h"
 #include "rollup/registration.h"
 
 namespace otr::apps {
 namespace {
 
-constexpr std::uint64_t kBeaconLength = 4096;
-constexpr std::uint64_t kCheckpointMs = 500;
+constexpr std::uint64_t kBeaconLength = std::uint64_t{1} << 16;
 constexpr std::uint32_t kStepMs = 20;
 constexpr std::uint64_t kMoney = 100'000'000;
 constexpr std::uint64_t kStake = 10'000'000;
 constexpr rollup::Tariff kHighest{10, 100};
 constexpr rollup::Tariff kTariff{2, 10};
 
-// Those for trials, with the shortest windows that there are.
-ledger::Parameters short_parameters() {
+// Those for trials.
+ledger::Parameters trial_parameters(std::uint64_t window_ms) {
   ledger::Parameters parameters = ledger::example_parameters(true);
-  parameters.window = parameters.post = parameters.force = 1000;
+  parameters.window = window_ms;
+  parameters.post = parameters.force = std::max<std::uint64_t>(window_ms, 1000);
   parameters.draw = parameters.report = parameters.beacon_interval = 1000;
   parameters.unbond = parameters.close = ledger::longest_ms(parameters);
   return parameters;
@@ -34,8 +35,9 @@ ledger::Parameters short_parameters() {
 }  // namespace
 
 Result<std::unique_ptr<Stage>> Stage::set_up(const std::filesystem::path& folder,
-                                             std::vector<StageModel*> models) {
-  std::unique_ptr<Stage> stage(new Stage(folder));
+                                             std::vector<StageModel*> models,
+                                             std::uint64_t window_ms) {
+  std::unique_ptr<Stage> stage(new Stage(folder, window_ms));
   stage->models_ = std::move(models);
   OTR_TRY(stage->make_keys());
   OTR_TRY(stage->make_ledger());
@@ -65,7 +67,7 @@ Status Stage::make_ledger() {
   genesis.beacon_anchor = rollup::beacon_anchor(beacon, kBeaconLength);
   genesis.trial = 1;
   genesis.time = env::unix_ms();
-  genesis.parameters = short_parameters();
+  genesis.parameters = trial_parameters(window_ms_);
   const Bytes bytes = ledger::encode(genesis);
   ledger_id_ = ledger::ledger_id(bytes);
   const std::filesystem::path file = folder_ / "ledger.sqlite";
@@ -182,10 +184,7 @@ Status Stage::register_session(const crypto::PrivateKey& key,
 
 Status Stage::step() {
   const std::uint64_t now = env::unix_ms();
-  if (now >= next_checkpoint_ms_) {
-    OTR_TRY(sequencer_->checkpoint());
-    next_checkpoint_ms_ = now + kCheckpointMs;
-  }
+  if (rollup::is_checkpoint_due(*watch_, now)) OTR_TRY(sequencer_->checkpoint());
   OTR_TRY(auditor_->step(now));
   for (const auto& one : operators_) OTR_TRY(one->role->step(now));
   OTR_TRY(fisherman_->step(now));
@@ -197,6 +196,7 @@ Status Stage::run_until(const std::function<bool()>& done, std::uint64_t at_most
   while (true) {
     OTR_TRY(step());
     if (done()) return {};
+    if (env::interrupted()) return fail(ErrorKind::kCancelled, "Stopped.");
     if (env::unix_ms() >= end) return fail(ErrorKind::kNetwork, "The demo waited in vain.");
     std::this_thread::sleep_for(std::chrono::milliseconds(kStepMs));
   }

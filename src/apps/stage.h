@@ -50,9 +50,11 @@ struct StageOperator {
 
 class Stage {
  public:
-  // In an empty folder: ledger, roles, policy. `models` must outlive the stage.
+  // In an empty folder: ledger, roles, policy. `models` must outlive the stage. In `window_ms` the
+  // fisherman must have recomputed what was posted.
   static Result<std::unique_ptr<Stage>> set_up(const std::filesystem::path& folder,
-                                               std::vector<StageModel*> models);
+                                               std::vector<StageModel*> models,
+                                               std::uint64_t window_ms);
 
   // With a stake, a session for the model, and a deposit of the client's. `respond`: how a cheat
   // defends itself (rollup/operator.h).
@@ -93,7 +95,8 @@ class Stage {
     kFisherman,
     kAccuser
   };
-  explicit Stage(std::filesystem::path folder) : folder_(std::move(folder)) {}
+  Stage(std::filesystem::path folder, std::uint64_t window_ms)
+      : folder_(std::move(folder)), window_ms_(window_ms) {}
   Status make_keys();
   Status make_ledger();
   Status make_policy();
@@ -106,6 +109,7 @@ class Stage {
                                        decltype(rollup::OperatorOptions::respond) respond);
 
   const std::filesystem::path folder_;
+  const std::uint64_t window_ms_;
   std::vector<StageModel*> models_;
   std::vector<crypto::PrivateKey> keys_;
   Hash ledger_id_{};
@@ -116,7 +120,6 @@ class Stage {
   std::unique_ptr<rollup::Auditor> auditor_;
   std::unique_ptr<rollup::Fisherman> fisherman_;
   std::vector<std::unique_ptr<StageOperator>> operators_;
-  std::uint64_t next_checkpoint_ms_ = 0;
 };
 
 }  // namespace otr::apps

@@ -26,6 +26,7 @@ struct UpFlags : FrontFlags {
   std::string model, ledger_listen = "127.0.0.1:0";
   std::uint16_t gateway_port = 8080, proxy_port = 8089;
   bool rollup = false, watch = false;
+  std::uint32_t window_seconds = 30;
 };
 
 Result<std::string> policy_for(const std::string& home) {
@@ -78,7 +79,7 @@ Result<std::unique_ptr<UpRollup>> start_rollup(const UpFlags& flags, const node:
                                        flags.worker.threads);
   OTR_TRY_ASSIGN(const net::ServerOptions listen,
                  parse_listen("--ledger-listen", flags.ledger_listen));
-  return UpRollup::start(home, *model, listen);
+  return UpRollup::start(home, *model, flags.window_seconds * std::uint64_t{1000}, listen);
 }
 
 // Shows what happens on the ledger until somebody interrupts: in place on a terminal, elsewhere
@@ -221,6 +222,13 @@ void add_up(CLI::App& app, Run& run) {
                    "Address and port at which others may follow that ledger and its receipts")
       ->capture_default_str()
       ->needs("--rollup");
+  command
+      ->add_option(
+          "--window", flags->window_seconds,
+          "With --rollup: seconds in which an answer can be challenged; its fisherman must "
+          "have recomputed it by then")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 86'400));
   command
       ->add_flag("--watch", flags->watch,
                  "Show claims, clocks and bonds as they change; with --rollup")

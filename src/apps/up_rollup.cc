@@ -24,13 +24,14 @@ std::string count(std::uint64_t number, const std::string& what) {
 }  // namespace
 
 Result<std::unique_ptr<UpRollup>> UpRollup::start(const node::Home& home, StageModel& model,
+                                                  std::uint64_t window_ms,
                                                   const net::ServerOptions& listen) {
   const std::filesystem::path folder = home.folder() / ("rollup-" + std::to_string(env::unix_ms()));
   std::error_code error;
   std::filesystem::create_directories(folder, error);
   if (error) return fail(ErrorKind::kIo, "cannot make " + folder.string() + ": " + error.message());
   OTR_TRY_ASSIGN(crypto::PrivateKey key, home.key("operator"));
-  OTR_TRY_ASSIGN(auto stage, Stage::set_up(folder, {&model}));
+  OTR_TRY_ASSIGN(auto stage, Stage::set_up(folder, {&model}, window_ms));
   std::unique_ptr<UpRollup> made(
       new UpRollup(std::move(stage), std::make_unique<crypto::PrivateKey>(std::move(key))));
   OTR_TRY_ASSIGN(made->operator_, made->stage_->add_service(*made->key_, model));
@@ -43,7 +44,7 @@ Result<std::unique_ptr<UpRollup>> UpRollup::start(const node::Home& home, StageM
 
 std::string UpRollup::describe_place() const {
   return "ledger    " + (stage_->folder() / "ledger.sqlite").string() +
-         " (TRIAL: windows of 1 s, all roles in this process)\n          " + to_hex(ledger_) +
+         " (TRIAL: short windows, all roles in this process)\n          " + to_hex(ledger_) +
          " at " + url_ + "\n";
 }
 
@@ -108,7 +109,8 @@ std::string UpRollup::describe() const {
                             count(final_claims, "final, ") + count(void_claims, "void"));
   text += row("fisherman", count(fisherman.claims_seen, "seen, ") +
                                count(fisherman.agreed, "recomputed and equal, ") +
-                               count(fisherman.false_claims, "false"));
+                               count(fisherman.false_claims, "false, ") +
+                               count(fisherman.missed, "final before it had looked"));
   text += row("games", count(ours.games_open, "open; clock: ") + clock(ours.next_clock_ms));
   text += row("bonds", "stake " + std::to_string(self.stake) + ", reserved " +
                            std::to_string(self.reserved) + ", V_max " +

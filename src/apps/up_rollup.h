@@ -22,6 +22,7 @@ class UpRollup {
   // A new ledger in a new folder of `home`, shown over HTTP with its receipts (docs/ledger.md). The
   // model must outlive it.
   static Result<std::unique_ptr<UpRollup>> start(const node::Home& home, StageModel& model,
+                                                 std::uint64_t window_ms,
                                                  const net::ServerOptions& listen);
   ~UpRollup();
 

@@ -103,14 +103,7 @@ Result<rollup::Whereabouts> look_up(const VerifyFlags& flags, const protocol::Re
   }
   OTR_TRY_ASSIGN(const Bytes bytes, env::read_file(flags.posted, kMaxPostedBytes));
   OTR_TRY_ASSIGN(const rollup::Posted posted, rollup::decode_posted(as_text(bytes)));
-  const auto batch = state.batches.find(posted.batch);
-  if (batch == state.batches.end()) {
-    return fail(ErrorKind::kReject, "The ledger has no batch " + std::to_string(posted.batch) + ".",
-                "UNKNOWN");
-  }
-  OTR_TRY(ledger::check_leaf(batch->second, posted.index,
-                             protocol::digest_of(receipt.claim, receipt.ledger), posted.path));
-  return rollup::whereabouts_of(state, {posted.batch, posted.index}, receipt.claim.request_hash);
+  return rollup::whereabouts_of(state, receipt, posted);
 }
 
 Result<int> verify(const VerifyFlags& flags) {

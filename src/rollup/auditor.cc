@@ -1,5 +1,7 @@
 #include "rollup/auditor.h"
 
+#include <algorithm>
+
 #include "crypto/sha256.h"
 
 namespace otr::rollup {
@@ -12,6 +14,18 @@ Hash beacon_value(const Hash& secret, std::uint64_t length, std::uint64_t n) {
 
 Hash beacon_anchor(const Hash& secret, std::uint64_t length) {
   return beacon_value(secret, length, 0);
+}
+
+bool is_checkpoint_due(const Mirror& mirror, std::uint64_t now) {
+  const ledger::State& state = mirror.state();
+  if (now < state.last_reveal_at + ledger::parameters_at(state, now).beacon_interval) return false;
+  if (!state.checkpoints.empty() &&
+      state.checkpoints.rbegin()->second.height >= state.last_reveal_height) {
+    return false;
+  }
+  return std::ranges::any_of(mirror.open_batches(), [&](std::uint64_t number) {
+    return state.batches.at(number).round > state.revealed_round;
+  });
 }
 
 Status Auditor::step(std::uint64_t now) {

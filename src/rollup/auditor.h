@@ -17,6 +17,10 @@ namespace otr::rollup {
 [[nodiscard]] Hash beacon_value(const Hash& secret, std::uint64_t length, std::uint64_t n);
 [[nodiscard]] Hash beacon_anchor(const Hash& secret, std::uint64_t length);
 
+// Whether a batch waits for a beacon that only a new checkpoint allows to reveal: for whoever signs
+// checkpoints.
+[[nodiscard]] bool is_checkpoint_due(const Mirror& mirror, std::uint64_t now);
+
 class Auditor {
  public:
   // `secret` and `length` are those of the genesis' anchor.

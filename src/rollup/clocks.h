@@ -9,21 +9,24 @@
 
 namespace otr::rollup {
 
-// The claim fell elsewhere, or the side to move has let its clock run out: CloseGame is taken.
+[[nodiscard]] inline bool is_turn_of(const ledger::GameEntry& game, dispute::Side side) {
+  return game.stage == ledger::Stage::kPlaying && dispute::to_move(game.game) == side;
+}
+
+// The claim fell elsewhere, or the other side has let its clock run out: CloseGame is taken. One's
+// own clock is never a reason: the ledger's time may be another than `now`, so play.
 [[nodiscard]] inline bool is_due_to_close(const ledger::State& state, const ledger::GameEntry& game,
-                                          std::uint64_t now) {
+                                          dispute::Side mine, std::uint64_t now) {
   const ledger::Batch& batch = state.batches.at(game.claim_key.batch);
   const bool is_dead = ledger::is_void(state, batch) ||
                        state.operators.at(batch.operator_address).epoch != batch.epoch;
   if (is_dead || state.claims.at(game.claim_key).refuted) return true;
   if (game.stage == ledger::Stage::kDemanded) {
-    return now > game.opened_at + ledger::parameters_of(state, batch).worker_clock;
+    return mine == dispute::Side::kChallenger &&
+           now > game.opened_at + ledger::parameters_of(state, batch).worker_clock;
   }
-  return game.stage == ledger::Stage::kPlaying && dispute::has_expired(game.game, now);
-}
-
-[[nodiscard]] inline bool is_turn_of(const ledger::GameEntry& game, dispute::Side side) {
-  return game.stage == ledger::Stage::kPlaying && dispute::to_move(game.game) == side;
+  return game.stage == ledger::Stage::kPlaying && !is_turn_of(game, mine) &&
+         dispute::has_expired(game.game, now);
 }
 
 // When the operator's or challenger's clock runs out; 0 where it does not run.

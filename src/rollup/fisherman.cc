@@ -18,7 +18,10 @@ namespace {
 using dispute::Side;
 using ledger::ClaimKey;
 
-enum class Finding : std::uint8_t { kAgrees, kFalse, kSealed, kUnknownModel, kUnbound };
+enum class Finding : std::uint8_t { kAgrees, kFalse, kSealed, kNoPrompt, kUnbound };
+// After data that could not be had, its server is left alone for so long: who dribbles must not
+// keep a fisherman from its games.
+constexpr std::uint64_t kPatienceMs = 20'000;
 
 // Positions recomputed in one step before games are looked at again; at least one claim is.
 constexpr std::uint64_t kPositionsAtOnce = 2048;
@@ -34,8 +37,9 @@ struct Fisherman::Body {
   std::map<std::uint64_t, std::set<std::uint32_t>> wanted = {};    // by open batch; not yet judged
   std::map<std::uint64_t, std::vector<std::uint32_t>> drawn = {};  // of batches past their draw
   std::map<ClaimKey, Suit> suits = {};
-  std::set<std::uint64_t> games = {};  // mine that have not ended
-  std::uint64_t positions_left = 0;    // that this step may still compute
+  std::map<crypto::Address, std::uint64_t> ask_again = {};  // when an operator's server is
+  std::set<std::uint64_t> games = {};                       // mine that have not ended
+  std::uint64_t positions_left = 0;                         // that this step may still compute
 
   [[nodiscard]] const ledger::State& state() const { return mirror.state(); }
   [[nodiscard]] bool is_mine(const ledger::GameEntry& game) const {
@@ -48,7 +52,10 @@ struct Fisherman::Body {
   void take_stock();
   Status play(std::uint64_t number, std::uint64_t now);
   Status look_at(std::uint64_t number, std::uint64_t now);
-  Status fetch(std::uint64_t number, std::uint64_t now);
+  void draw_sample(std::uint64_t number);
+  void fetch(std::uint64_t number, std::uint64_t now);
+  Status demand_claims(std::uint64_t number);
+  Status demand_claim(const ClaimKey& key);
   Finding judge(const ClaimKey& key, const ClaimData& data);
   Status challenge(const ClaimKey& key);
   Status report_missed_draw(std::uint64_t number, std::uint64_t now);
@@ -137,11 +144,15 @@ Status Fisherman::Body::sent(Status status) {
 Status Fisherman::Body::play(std::uint64_t number, std::uint64_t now) {
   const ledger::GameEntry& game = state().games.at(number);
   if (game.stage == ledger::Stage::kEnded) return {};
-  if (is_due_to_close(state(), game, now)) {
+  if (is_due_to_close(state(), game, Side::kChallenger, now)) {
     return sent(mirror.send(options.key, ledger::CloseGame{number}));
   }
-  if (!is_turn_of(game, Side::kChallenger) || weights_of(game.claim_key) == nullptr) return {};
-  const auto action = suit_of(game).next(game.game, mirror.moves(game.claim_key), state());
+  if (!is_turn_of(game, Side::kChallenger)) return {};
+  // Without the model there is nothing to say: giving up at once costs least.
+  std::optional<dispute::Action> action;
+  if (weights_of(game.claim_key) != nullptr) {
+    action = suit_of(game).next(game.game, mirror.moves(game.claim_key), state());
+  }
   const dispute::Move move{.side = Side::kChallenger,
                            .state = game.game_digest,
                            .action = action.value_or(dispute::Concede{})};
@@ -180,61 +191,88 @@ bool Fisherman::Body::is_sampled(const ledger::Batch& batch, std::uint32_t index
 
 Status Fisherman::Body::look_at(std::uint64_t number, std::uint64_t now) {
   const ledger::Batch& batch = state().batches.at(number);
-  if (now >= ledger::window_end(state(), batch)) return {};
   const auto [mine, is_new] = wanted.try_emplace(number);
-  if (is_new) {
-    gauges.claims_seen += batch.count;
-    for (std::uint32_t i = 0; i < batch.count; ++i) {
-      if (is_sampled(batch, i)) mine->second.insert(i);
-    }
-  }
+  if (is_new) draw_sample(number);
   std::erase_if(mine->second, [&](std::uint32_t index) { return has_game({number, index}); });
-  if (mine->second.empty()) return {};
-  OTR_TRY(fetch(number, now));
-  if (!fetched.contains(number)) return {};
+  if (now >= ledger::window_end(state(), batch)) {
+    gauges.missed += mine->second.size();
+    mine->second.clear();
+  }
+  if (mine->second.empty() || positions_left == 0) return {};
+  const bool is_late =
+      now >= batch.posted_at + (ledger::window_end(state(), batch) - batch.posted_at) / 2;
+  fetch(number, now);
+  if (!fetched.contains(number)) return is_late ? demand_claims(number) : Status();
   for (const std::uint32_t index : std::set(mine->second)) {
     if (positions_left == 0) return {};
     const ClaimKey key{number, index};
-    if (judge(key, fetched.at(number)[index]) != Finding::kFalse) {
+    const Finding finding = judge(key, fetched.at(number)[index]);
+    if (finding == Finding::kAgrees || finding == Finding::kSealed) {
       mine->second.erase(index);
       continue;
     }
-    OTR_TRY(challenge(key));
+    // What is withheld is asked for until half of the window is over.
+    if (finding == Finding::kNoPrompt && !is_late) {
+      fetched.erase(number);
+      return {};
+    }
+    OTR_TRY(finding == Finding::kUnbound ? demand_claim(key) : challenge(key));
     take_stock();
     if (!wanted.contains(number)) return {};  // the batch fell meanwhile
   }
   return {};
 }
 
-// What is not shown is asked for again for half of the window, and then on the ledger.
-Status Fisherman::Body::fetch(std::uint64_t number, std::uint64_t now) {
+void Fisherman::Body::draw_sample(std::uint64_t number) {
   const ledger::Batch& batch = state().batches.at(number);
-  if (fetched.contains(number)) return {};
+  gauges.claims_seen += batch.count;
+  if (weights_of({number, 0}) == nullptr) {
+    gauges.unknown_model += batch.count;
+    return;
+  }
+  for (std::uint32_t i = 0; i < batch.count; ++i) {
+    if (is_sampled(batch, i)) wanted.at(number).insert(i);
+  }
+}
+
+// Once for each batch, and then again when its server has been left alone for a while.
+void Fisherman::Body::fetch(std::uint64_t number, std::uint64_t now) {
+  const ledger::Batch& batch = state().batches.at(number);
+  if (fetched.contains(number)) return;
   DataPort* const data = options.data ? options.data(batch.operator_address) : nullptr;
-  if (data != nullptr) {
-    auto got = fetch_batch(*data, batch, ledger::claims_ledger(state()));
-    if (got) {
-      fetched[number] = *std::move(got);
-      return {};
-    }
-    const std::uint64_t window = ledger::window_end(state(), batch) - batch.posted_at;
-    if (now < batch.posted_at + window / 2) return {};
+  if (data == nullptr || now < ask_again[batch.operator_address]) return;
+  auto got = fetch_batch(*data, batch, ledger::claims_ledger(state()));
+  if (got) {
+    fetched[number] = *std::move(got);
+    return;
   }
+  const std::uint64_t window = ledger::window_end(state(), batch) - batch.posted_at;
+  ask_again[batch.operator_address] = now + std::min(kPatienceMs, window / 8);
+}
+
+Status Fisherman::Body::demand_claims(std::uint64_t number) {
   for (const std::uint32_t index : std::set(wanted.at(number))) {
-    if (has_game({number, index})) continue;
     const std::uint64_t refused = gauges.refused;
-    OTR_TRY(sent(mirror.send(options.key, ledger::DemandClaim{number, index})));
+    OTR_TRY(demand_claim({number, index}));
     take_stock();
-    if (gauges.refused != refused) return {};  // its money is at an end, or the batch
-    ++gauges.withheld;
+    // Its money is at an end, or the batch.
+    if (gauges.refused != refused || !wanted.contains(number)) return {};
   }
+  return {};
+}
+
+Status Fisherman::Body::demand_claim(const ClaimKey& key) {
+  if (has_game(key)) return {};
+  const std::uint64_t refused = gauges.refused;
+  OTR_TRY(sent(mirror.send(options.key, ledger::DemandClaim{key.batch, key.index})));
+  gauges.withheld += gauges.refused == refused;
   return {};
 }
 
 Finding Fisherman::Body::judge(const ClaimKey& key, const ClaimData& data) {
   const ledger::Batch& batch = state().batches.at(key.batch);
   const protocol::Session& session = state().sessions.at(batch.session).session;
-  // Such a claim earns nothing and nobody can challenge it (SPEC SET-32).
+  // Nobody can challenge such a claim, but its operator cannot show it either (SPEC SET-32).
   if (data.claim.session != batch.session || data.request.model_root != session.model_root) {
     return Finding::kUnbound;
   }
@@ -242,11 +280,8 @@ Finding Fisherman::Body::judge(const ClaimKey& key, const ClaimData& data) {
     ++gauges.sealed;
     return Finding::kSealed;
   }
+  if (data.prompt_ids.empty() && data.request.prompt_count != 0) return Finding::kNoPrompt;
   const Weights* const weights = options.weights(session.model_root);
-  if (weights == nullptr) {
-    ++gauges.unknown_model;
-    return Finding::kUnknownModel;
-  }
   const auto [suit, is_new] =
       suits.try_emplace(key, *weights, state().models.at(session.model_root).facts, data.request,
                         data.claim, data.prompt_ids, data.output_ids);

@@ -38,6 +38,7 @@ struct FishermanGauges {
   std::uint64_t false_claims = 0;
   std::uint64_t sealed = 0;  // not for its eyes
   std::uint64_t unknown_model = 0;
+  std::uint64_t missed = 0;    // sampled, and the window ended before it had looked: raise an alarm
   std::uint64_t withheld = 0;  // demanded on the ledger
   std::uint64_t games_open = 0, games_won = 0, games_lost = 0;
   std::uint64_t bonds_at_risk = 0;

@@ -74,6 +74,7 @@ struct Operator::Body {
   void take_stock();
   Status send(ledger::Body body);
   Status sent(Status status);
+  [[nodiscard]] std::vector<std::uint64_t> games_by_deadline() const;
   Status defend(std::uint64_t number, std::uint64_t now);
   Status show_claim(std::uint64_t number, const ledger::GameEntry& game, const Hash& claim);
   std::shared_ptr<Case> case_of(const Hash& claim);
@@ -103,9 +104,7 @@ Status Operator::step(std::uint64_t now) {
   OTR_TRY(body.empty_inbox());
   body.take_stock();
   // 2. Games first, then forces and draws: their clocks run.
-  for (const std::uint64_t number : std::set(body.mirror.open_games())) {
-    OTR_TRY(body.defend(number, now));
-  }
+  for (const std::uint64_t number : body.games_by_deadline()) OTR_TRY(body.defend(number, now));
   OTR_TRY(body.answer_forces());
   for (const std::uint64_t number : body.own_batches()) OTR_TRY(body.answer_draws(number));
   // 3. Claims that wait become a batch.
@@ -256,6 +255,12 @@ void Operator::Body::take_stock() {
     gauges.batches_final += batch.status == ledger::BatchStatus::kFinal;
     gauges.batches_void += ledger::is_void(state(), batch);
   }
+  std::set<Hash> disputed;
+  for (const std::uint64_t number : mirror.open_games()) {
+    const ClaimKey& key = state().games.at(number).claim_key;
+    if (const auto* hashes = claims_of(key.batch)) disputed.insert((*hashes)[key.index]);
+  }
+  std::erase_if(cases, [&](const auto& entry) { return !disputed.contains(entry.first); });
   gauges.games_open = gauges.next_clock_ms = 0;
   for (const std::uint64_t number : mirror.open_games()) {
     const ledger::GameEntry& game = state().games.at(number);
@@ -283,11 +288,24 @@ Status Operator::Body::send(ledger::Body body) {
 
 // --- 2. Games, forces, draws
 
+// Where its own clock runs, the first to run out comes first; then the others.
+std::vector<std::uint64_t> Operator::Body::games_by_deadline() const {
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> games;
+  for (const std::uint64_t number : mirror.open_games()) {
+    const std::uint64_t end = clock_end(state(), state().games.at(number), Side::kWorker);
+    games.emplace_back(end == 0 ? UINT64_MAX : end, number);
+  }
+  std::ranges::sort(games);
+  std::vector<std::uint64_t> numbers;
+  for (const auto& [end, number] : games) numbers.push_back(number);
+  return numbers;
+}
+
 Status Operator::Body::defend(std::uint64_t number, std::uint64_t now) {
   const ledger::GameEntry& game = state().games.at(number);
   const ledger::Batch& batch = state().batches.at(game.claim_key.batch);
   if (batch.operator_address != self() || game.stage == ledger::Stage::kEnded) return {};
-  if (is_due_to_close(state(), game, now)) return send(ledger::CloseGame{number});
+  if (is_due_to_close(state(), game, Side::kWorker, now)) return send(ledger::CloseGame{number});
   const std::vector<Hash>* const hashes = claims_of(game.claim_key.batch);
   if (hashes == nullptr) return {};
   const Hash claim = (*hashes)[game.claim_key.index];

@@ -14,6 +14,13 @@ bool is_forced(const ledger::State& state, const Hash& claim_hash) {
   return found != state.forces.end() && found->second.status == ledger::ForceStatus::kOpen;
 }
 
+// A claim in a batch of another session is not posted: it earns nothing there, nobody can challenge
+// it, and its operator owes it still.
+bool is_place_of(const ledger::Batch& batch, const protocol::Receipt& receipt) {
+  return batch.operator_address == receipt.operator_address &&
+         batch.session == receipt.claim.session;
+}
+
 }  // namespace
 
 std::string_view name_of(Standing standing) {
@@ -52,7 +59,7 @@ Status Watcher::find(const Hash& hash, Watched& watched, DataPort* data) {
                 [&](std::uint64_t number) { return !mirror_.open_batches().contains(number); });
   for (const std::uint64_t number : mirror_.open_batches()) {
     const ledger::Batch& batch = state.batches.at(number);
-    if (batch.operator_address != watched.receipt.operator_address) continue;
+    if (!is_place_of(batch, watched.receipt)) continue;
     if (watched.searched.contains(number)) continue;
     const auto claims = fetch_batch(*data, batch, ledger::claims_ledger(state));
     if (!claims) continue;  // asked for again
@@ -122,10 +129,24 @@ Status Watcher::report(const Watched& a, const Watched& b) {
   return sent || sent.error().kind == ErrorKind::kReject ? Status() : sent;
 }
 
-Whereabouts whereabouts_of(const ledger::State& state, const ClaimKey& key,
-                           const Hash& request_hash) {
+Result<Whereabouts> whereabouts_of(const ledger::State& state, const protocol::Receipt& receipt,
+                                   const Posted& posted) {
+  const auto found = state.batches.find(posted.batch);
+  if (found == state.batches.end()) {
+    return fail(ErrorKind::kReject, "The ledger has no batch " + std::to_string(posted.batch) + ".",
+                "UNKNOWN");
+  }
+  const ledger::Batch& batch = found->second;
+  if (!is_place_of(batch, receipt)) {
+    return fail(ErrorKind::kReject,
+                "Batch " + std::to_string(posted.batch) +
+                    " is of another operator or session than the receipt.",
+                "SESSION_MISMATCH");
+  }
+  OTR_TRY(ledger::check_leaf(batch, posted.index,
+                             protocol::digest_of(receipt.claim, receipt.ledger), posted.path));
+  const ClaimKey key{posted.batch, posted.index};
   Whereabouts where{.batch = key.batch, .index = key.index};
-  const ledger::Batch& batch = state.batches.at(key.batch);
   where.drawn = ledger::is_drawn(state, batch, key.index);
   const auto entry = state.claims.find(key);
   const bool has_entry = entry != state.claims.end();
@@ -134,10 +155,9 @@ Whereabouts whereabouts_of(const ledger::State& state, const ClaimKey& key,
     where.standing = Standing::kRefuted;
   } else if (ledger::is_void(state, batch)) {
     where.standing = Standing::kVoid;
-  } else if (state.settled_requests.contains(request_hash)) {
-    where.standing = Standing::kPaid;
   } else if (ledger::is_final(state, key)) {
-    where.standing = Standing::kFinal;
+    const bool is_paid = state.settled_requests.contains(receipt.claim.request_hash);
+    where.standing = is_paid ? Standing::kPaid : Standing::kFinal;
   } else {
     const bool is_held = has_entry && entry->second.open_games != 0;
     where.standing = is_held ? Standing::kChallenged : Standing::kPosted;
@@ -148,8 +168,10 @@ Whereabouts whereabouts_of(const ledger::State& state, const ClaimKey& key,
 Whereabouts Watcher::whereabouts(const Hash& claim_hash) const {
   const auto found = watched_.find(claim_hash);
   if (found != watched_.end() && found->second.batch != 0) {
-    return whereabouts_of(mirror_.state(), {found->second.batch, found->second.index},
-                          found->second.receipt.claim.request_hash);
+    const Watched& watched = found->second;
+    const auto where = whereabouts_of(mirror_.state(), watched.receipt,
+                                      {watched.batch, watched.index, watched.path});
+    if (where) return *where;
   }
   const bool forced = is_forced(mirror_.state(), claim_hash);
   return {.standing = forced ? Standing::kForced : Standing::kNotPosted};

@@ -16,6 +16,7 @@
 #include "protocol/receipt.h"
 #include "rollup/mirror.h"
 #include "rollup/ports.h"
+#include "rollup/posted.h"
 
 namespace otr::rollup {
 
@@ -39,9 +40,12 @@ struct Whereabouts {
   std::optional<bool> drawn;  // nothing: the beacon of its batch is not revealed
   bool is_checked = false;    // the answer to its draw, by a quorum (SPEC SET-30)
 };
-// Of a claim that stands there in a batch.
-[[nodiscard]] Whereabouts whereabouts_of(const ledger::State& state, const ledger::ClaimKey& key,
-                                         const Hash& request_hash);
+// Of the claim of a receipt whose checks have passed, that stands there in a batch. kReject with
+// the ledger's code where it does not, or stands in a batch of another operator or session than it
+// names: whatever becomes of that batch says nothing about this receipt.
+[[nodiscard]] Result<Whereabouts> whereabouts_of(const ledger::State& state,
+                                                 const protocol::Receipt& receipt,
+                                                 const Posted& posted);
 
 class Watcher {
  public:

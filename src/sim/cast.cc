@@ -187,7 +187,7 @@ Status Accuser::move(std::uint64_t number, dispute::Action action) {
 
 Status Accuser::play(std::uint64_t number, std::uint64_t now) {
   const ledger::GameEntry& game = mirror_.state().games.at(number);
-  if (rollup::is_due_to_close(mirror_.state(), game, now)) {
+  if (rollup::is_due_to_close(mirror_.state(), game, dispute::Side::kChallenger, now)) {
     return mirror_.send(options_.key, ledger::CloseGame{number});
   }
   if (!rollup::is_turn_of(game, dispute::Side::kChallenger)) return {};

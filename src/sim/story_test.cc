@@ -89,5 +89,31 @@ TEST(Story, AFalseAccusationCostsTheAccuser) {
   EXPECT_EQ(world.chain().broken(), "");
 }
 
+// A stranger posts somebody else's claim in a batch of its own: that is no place of the claim, and
+// who cannot show what it has posted is slashed.
+TEST(Story, AClaimInAStrangersBatchIsNotPosted) {
+  World world({});
+  OperatorNode& honest = world.add_operator("operator");
+  OperatorNode& stranger = world.add_operator("stranger");
+  world.add_fisherman("fisherman");
+  const auto receipt = world.ask(honest);
+  ASSERT_TRUE(world.run_until([&] { return world.claim_of(honest, receipt).has_value(); }, 10'000));
+  const Hash claim = protocol::digest_of(receipt.claim, receipt.ledger);
+  ASSERT_TRUE(world.send(stranger.signers.operator_key,
+                         ledger::PostBatch{.session = stranger.signers.session.session,
+                                           .sequence = 0,
+                                           .root = ledger::batch_root({claim}),
+                                           .count = 1,
+                                           .value = 100}));
+  const std::uint64_t parked = world.state().batches.size();
+  const auto where = rollup::whereabouts_of(world.state(), receipt, {parked, 0, {}});
+  ASSERT_FALSE(where);
+  EXPECT_EQ(where.error().code, "SESSION_MISMATCH");
+  EXPECT_TRUE(rollup::whereabouts_of(world.state(), receipt, {1, 0, {}}));
+  EXPECT_TRUE(world.run_until([&] { return world.stake(stranger) == 0; }, 200'000));
+  EXPECT_EQ(world.stake(honest), 10'000'000u);
+  EXPECT_EQ(world.chain().broken(), "");
+}
+
 }  // namespace
 }  // namespace otr::sim
