@@ -50,7 +50,7 @@ def check_demo(folder):
     for rung in ("claim included in a posted batch (batch 1", "recomputed by me", "window over"):
         assert f"PASS     {rung}" in ladder, ladder
     assert "proven false on the ledger" in verify("forged.json", "forged.posted.json", code=5)
-    assert "PATH_INVALID" in verify("honest.json", "forged.posted.json", code=1)
+    assert "SESSION_MISMATCH" in verify("honest.json", "forged.posted.json", code=1)
     (folder / "bad.posted.json").write_text('{"batch":1}\n')
     verify("honest.json", "bad.posted.json", code=2)
     lines = (folder / "disputes.jsonl").read_text().splitlines()

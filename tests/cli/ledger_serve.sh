@@ -3,6 +3,7 @@
 
 # start_ledger PORT: serves L, and sets $ledger_pid and $url.
 start_ledger() {
+  : >served # what an earlier one said is not to be taken for this one's
   "$otr" ledger serve L --home roles --auditor-home roles --listen "127.0.0.1:$1" >served 2>&1 &
   ledger_pid=$!
   for _ in {1..600}; do
