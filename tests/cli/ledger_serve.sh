@@ -83,6 +83,7 @@ ledger_on_a_full_disk() {
   rm -f L L-*
   expect 0 'TRIAL' "$otr" ledger init L --home roles --trial
   id=$(sed -n 's/^ledger *//p' said)
+  : >served
   # A limit on the size of files stands in for it; the log of SQLite comes to it first.
   (ulimit -f 60 && exec "$otr" ledger serve L --home roles --listen 127.0.0.1:0 >served 2>&1) &
   ledger_pid=$!
