@@ -59,6 +59,7 @@ def post_batch(call, m):
         "round": call.s["revealed_round"] + 2,
         "snapshot": call.s["current_parameters"],
         "held": 0,
+        "canaries": 0,
         "status": OPEN,
     }
     call.emit("BatchPosted")
@@ -88,7 +89,7 @@ def finalise(call, m):
     call.emit("BatchFinal" if beacon else "BatchFinalNotDrawn")
     record = call.attribution(batch)
     record["batches"] += 1
-    record["final_claims"] += batch["count"] - batch["held"]
+    record["final_claims"] += batch["count"] - batch["held"] - batch["canaries"]
 
 
 def countersigner(call, claim, signature):
@@ -216,6 +217,8 @@ def answer_draw(call, m):
     call.role(batch["operator"])
     require(batch["status"] == OPEN and not call.is_void(batch), "BAD_STATE")
     require(m["lane"] in (1, 2), "BAD_AMOUNT")
+    known = m["lane"] == 2 or batch["round"] in call.s["beacon"]
+    require(known, "TOO_EARLY", "a proof before the beacon")
     call.leaf(batch, m, m["claimHash"])
     entry = call.claim_entry(m)
     require(entry["lane"] == 0, "EXISTS")
@@ -240,15 +243,16 @@ def check_draw(call, m):
     words_ = check_digest(
         call.s["id"], m["claimHash"], m["lane"], m["digest"], batch["round"]
     )
-    agreed, g = set(), call.s["genesis"]
+    agreed, g = entry["checkers"], call.s["genesis"]
     for signature in m["signatures"]:
         try:
-            agreed.add(recover(words_, signature, "QUORUM_MISSING"))
+            signer = recover(words_, signature, "QUORUM_MISSING")
         except Reject:
-            pass
-    enough = len(agreed & set(g["checkers"])) >= g["quorum"] > 0
-    require(enough, "QUORUM_MISSING")
-    entry["checked"] = True
+            continue
+        if signer in g["checkers"]:
+            agreed |= 1 << g["checkers"].index(signer)
+    require(agreed != entry["checkers"], "QUORUM_MISSING")
+    entry.update(checkers=agreed, checked=agreed.bit_count() >= g["quorum"])
     call.emit("DrawChecked")
 
 
@@ -256,7 +260,8 @@ def miss_draw(call, m):
     batch = call.batch_of(m)
     require(batch["status"] == OPEN and not call.is_void(batch), "BAD_STATE")
     require(call.is_drawn(batch, m["index"]), "NOT_DRAWN")
-    require(call.claim_entry(m)["lane"] == 0, "BAD_STATE")
+    entry = call.claim_entry(m)
+    require(entry["lane"] == 0 and not entry["canary"], "BAD_STATE")
     p = call.of_batch(batch)
     deadline = call.s["beacon"][batch["round"]]["revealed_at"] + p["draw"]
     require(call.now > deadline, "TOO_EARLY")

@@ -1,7 +1,7 @@
 """SPEC chapter 30: the ledger's side of games (SET-32)."""
 
 from oracle import game as play, referee, settlement_state as entries
-from oracle.encoding import require
+from oracle.encoding import H, integer, require
 from oracle.ledger_call import DEMANDED, ENDED, FINAL, OPEN, PLAYING
 from oracle.ledger_money import facts_of
 from oracle.settlement_state import empty
@@ -13,8 +13,9 @@ def check_shown(call, batch, m, claim, request):
     call.belongs(claim, request, batch["session"])
 
 
-def check_begin(call, batch):
+def check_begin(call, m, batch):
     require(batch["status"] == OPEN and not call.is_void(batch), "BAD_STATE")
+    require(not call.claim_entry(m)["canary"], "BAD_STATE", "canary")
     require(call.now < call.window_end(batch), "TOO_LATE")
     one, n = call.of_batch(batch)["challengeBond"], call.operator_of(batch)["open_games"]
     bond = one + one * min(n, 2**16) // 4
@@ -28,6 +29,7 @@ def begin(call, m, batch, bond):
     call.s["claims"][m["batch"], m["index"]] = entry
     batch["held"] += entry["open_games"] == 0
     entry["open_games"] += 1
+    entry["disputed"] = True
     call.operator_of(batch)["open_games"] += 1
     game = empty(entries.GAME_ENTRY)
     game.update(
@@ -55,7 +57,7 @@ def set_game(entry, game):
 
 def challenge(call, m):
     batch = call.batch_of(m)
-    bond = check_begin(call, batch)
+    bond = check_begin(call, m, batch)
     check_shown(call, batch, m, m["claim"], m["request"])
     sealed = m["request"]["mode"] != 0 and call.signer != m["request"]["client"]
     require(not sealed, "NOT_ALLOWED")
@@ -65,7 +67,7 @@ def challenge(call, m):
 
 def demand_claim(call, m):
     batch = call.batch_of(m)
-    begin(call, m, batch, check_begin(call, batch))
+    begin(call, m, batch, check_begin(call, m, batch))
     call.emit("Demanded")
 
 
@@ -96,6 +98,7 @@ def let_go(call, entry, batch, upheld):
         claim["refuted"] = True
     if claim["open_games"] == 0:
         batch["held"] -= 1
+        batch["canaries"] += claim["canary"]
         if batch["status"] == FINAL and o["epoch"] == batch["epoch"]:
             o["reserved"] -= batch["reserve"]
 
@@ -117,12 +120,9 @@ def end_refuted(call, entry, batch):
 
 def end_upheld(call, entry, batch, withdrawn):
     bond = entry["bond"]
-    fee = min(call.of_batch(batch)["forceBond"], bond) if withdrawn else bond // 2
-    call.credit(batch["operator"], fee)
-    if withdrawn:
-        call.credit(entry["challenger"], bond - fee)
-    else:
-        call.burn(bond - fee)
+    burned = min(call.of_batch(batch)["forceBond"], bond) if withdrawn else bond - bond // 2
+    call.burn(burned)
+    call.credit(entry["challenger"] if withdrawn else batch["operator"], bond - burned)
     call.emit("Upheld")
     let_go(call, entry, batch, True)
 
@@ -133,6 +133,13 @@ def statement_of(call, entry, batch):
     return referee.Statement(facts, entry["request"], entry["claim"])
 
 
+def leaf_hash(leaf):
+    """SET-36; a leaf is (t, (tree, a, b), tile) as in GAME-8."""
+    t, (tree, a, b), tile = leaf
+    numbers = integer("u8", tree) + integer("u32", a) + integer("u32", b)
+    return H("OTR.leaf", integer("u64", t) + numbers + integer("u64", tile))
+
+
 def leaf_key(entry, leaf):
     """SET-6: the tree of a leaf by its kind, layer and head."""
     t, (place, a, b), tile = leaf
@@ -140,13 +147,22 @@ def leaf_key(entry, leaf):
     return entry["claim_key"], t, tile, kind, a, b
 
 
+def has_fallen(call, entry, batch):
+    """SET-32; a void model ends no game."""
+    moved_on = call.operator_of(batch)["epoch"] != batch["epoch"]
+    return moved_on or call.s["claims"][entry["claim_key"]]["refuted"]
+
+
 def play_move(call, entry, batch, move):
-    refuted = call.is_fallen(batch) or call.s["claims"][entry["claim_key"]]["refuted"]
+    refuted = has_fallen(call, entry, batch)
     require(not refuted or move["action"] == play.CLOSE, "BAD_STATE", "fallen")
     leaf = move["data"] if move["action"] == play.CHALLENGE else entry["game"]["leaf"]
     bound = call.s["bound_leaves"].get(leaf_key(entry, leaf)) if leaf else None
     st = statement_of(call, entry, batch)
     after = play.apply(entry["game"], move, call.now, st, bound, refuted)
+    if move["action"] == play.CHALLENGE:
+        game = next(n for n, one in call.s["games"].items() if one is entry)
+        call.s["first_challenges"].setdefault((entry["claim_key"], leaf_hash(leaf)), game)
     if leaf and after["micro_root"] is not None and bound is None:
         call.s["bound_leaves"][leaf_key(entry, leaf)] = after["micro_root"]
     set_game(entry, after)
@@ -175,7 +191,7 @@ def close_game(call, m):
         move = {"side": 1, "state": entry["game_digest"], "action": play.CLOSE, "data": None}
         play_move(call, entry, batch, move)
         return
-    if call.is_fallen(batch) or call.s["claims"][entry["claim_key"]]["refuted"]:
+    if has_fallen(call, entry, batch):
         end_moot(call, entry, batch)
         return
     deadline = entry["opened_at"] + call.of_batch(batch)["workerClock"]

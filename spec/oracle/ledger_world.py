@@ -3,7 +3,8 @@ transactions, and notes each with its outcome as a case."""
 
 from functools import lru_cache
 
-from oracle import artifact, curve, ledger_call, ledger_claims, ledger_money, protocol
+from oracle import artifact, curve, ledger_attention, ledger_call, ledger_claims, ledger_games
+from oracle import ledger_money, protocol
 from oracle import session as sess, settlement, settlement_state as entries
 from oracle import settlement_words as words, tiny, trees
 from oracle.encoding import H, Reject, hexa, integers
@@ -167,8 +168,9 @@ class Ledger:
         held = sum(a["balance"] for a in s["accounts"].values())
         held += sum(o["stake"] + o["unbonding"] for o in s["operators"].values())
         held += sum(c["deposit"] for c in s["channels"].values())
-        for table in ("games", "forces", "models"):
+        for table in ("games", "forces", "models", "canaries"):
             held += sum(entry["bond"] for entry in s[table].values())
+        held += sum(entry["reward"] for entry in s["canaries"].values())
         assert held == s["minted"] - s["withdrawn"] - s["burned"]
         assert all(o["reserved"] <= o["stake"] for o in s["operators"].values())
 
@@ -325,6 +327,13 @@ class Ledger:
         while self.state["revealed_round"] < self.state["batches"][batch.number]["round"]:
             self.reveal()
 
+    def will_draw(self, batch, index):
+        """Of a batch that is posted next."""
+        value = self.beacon[self.state["revealed_round"] + 1]
+        root = ledger_call.batch_root(batch.hashes)
+        x = H("OTR.draw", value, root, index.to_bytes(8, "little"))
+        return int.from_bytes(x, "big") * ledger_call.MILLION < TRIAL["drawPpm"] * 2**256
+
     def drawn(self, batch):
         """(indices that are drawn, those that are not)."""
         call = ledger_call.Call(self.state, address(AUDITOR), self.now)
@@ -361,6 +370,32 @@ class Ledger:
             "through": through,
             "cumulative": cumulative,
             "signature": curve.sign(key, words_),
+        }
+
+    def commitment(self, batch, sequence, leaf, who=FOURTH, funder=CLIENT):
+        """Of the first claim of a batch of `who`."""
+        return ledger_attention.commitment_of(
+            address(funder),
+            address(who),
+            sequence,
+            bytes([6]) * 32,
+            batch.hashes[0],
+            ledger_games.leaf_hash(leaf),
+        )
+
+    def canary(self, batch, leaf, key=CLIENT):
+        """The members of RevealCanary, of a posted batch."""
+        sequence = self.state["batches"][batch.number]["sequence"]
+        words_ = ledger_attention.consent_digest(
+            self.state["id"], self.commitment(batch, sequence, leaf)
+        )
+        return {
+            "salt": bytes([6]) * 32,
+            "leaf": ledger_games.leaf_hash(leaf),
+            "batch": batch.number,
+            "claim": batch.claims[0],
+            "request": batch.requests[0],
+            "consent": curve.sign(key, words_),
         }
 
     def answering(self, batch, i, lane=2, named=bytes([5]) * 32):

@@ -2,16 +2,22 @@
 
 The state is a dictionary in the form of settlement_state.STATE. `apply(state, data, now)` gives the
 names of the events, or raises Reject and has changed nothing. Its rules are in ledger_money,
-ledger_claims and ledger_games.
+ledger_claims, ledger_games and ledger_attention.
 """
 
-from oracle import ledger_claims, ledger_games, ledger_money, settlement_words as words
+from oracle import ledger_attention, ledger_claims, ledger_games, ledger_money
+from oracle import settlement_words as words
 from oracle.curve import recover
 from oracle.encoding import require
 from oracle.ledger_call import Call, check_parameters
 from oracle.settlement_state import STATE
 
-RULES = {**ledger_money.RULES, **ledger_claims.RULES, **ledger_games.RULES}
+RULES = {
+    **ledger_money.RULES,
+    **ledger_claims.RULES,
+    **ledger_games.RULES,
+    **ledger_attention.RULES,
+}
 assert RULES.keys() == words.FIELDS.keys()
 
 

@@ -38,6 +38,13 @@ SESSION_ENTRY = [
     ("output_tariff", "u64"),
     ("revoked_at", "u64"),
 ]
+CANARY = [
+    ("reward", "u64"),
+    ("bond", "u64"),
+    ("batches", "u64"),
+    ("deadline", "u64"),
+    ("status", "u8"),
+]
 BATCH = [
     ("operator", "address"),
     ("session", "hash"),
@@ -51,13 +58,17 @@ BATCH = [
     ("round", "u64"),
     ("snapshot", "u32"),
     ("held", "u32"),
+    ("canaries", "u32"),
     ("status", "u8"),
 ]
 CLAIM_KEY = ("u64", "u32")
 CLAIM_ENTRY = [
     ("open_games", "u32"),
+    ("disputed", "bool"),
     ("refuted", "bool"),
+    ("canary", "bool"),
     ("checked", "bool"),
+    ("checkers", "u16"),
     ("lane", "u8"),
     ("digest", "hash"),
 ]
@@ -111,10 +122,13 @@ STATE = [
     ("batches", ("map", "u64", BATCH)),
     ("claims", ("map", CLAIM_KEY, CLAIM_ENTRY)),
     ("bound_leaves", ("map", LEAF_KEY, "hash")),
+    ("first_challenges", ("map", (CLAIM_KEY, "hash"), "u64")),
     ("games", ("map", "u64", GAME_ENTRY)),
     ("forces", ("map", "hash", FORCE_ENTRY)),
     ("settled_requests", ("set", "hash")),
     ("equivocations", ("set", ("hash", "address"))),
+    ("canaries", ("map", ("address", "hash"), CANARY)),
+    ("attentions", ("map", (CLAIM_KEY, "address"), "hash")),
     ("beacon_anchor", "hash"),
     ("revealed_round", "u64"),
     ("last_reveal_height", "u64"),

@@ -143,6 +143,20 @@ KINDS = [
     ("CloseGame", [("game", "u64")]),
     ("ScheduleParameters", [("parameters", PARAMETERS)]),
     ("Checkpoint", [("height", "u64"), ("tip", "hash"), ("digest", "hash")]),
+    ("CommitCanary", [("commitment", "hash"), ("reward", "u64"), ("bond", "u64")]),
+    (
+        "RevealCanary",
+        [
+            ("salt", "hash"),
+            ("leaf", "hash"),
+            ("batch", "u64"),
+            ("claim", "claim"),
+            ("request", "request"),
+            ("consent", "signature"),
+        ],
+    ),
+    ("MissCanary", [("funder", "address"), ("commitment", "hash")]),
+    ("Attend", [*_CLAIM_OF_BATCH, ("digest", "hash")]),
 ]
 FIELDS = dict(KINDS)
 NUMBER = {name: i + 1 for i, (name, _) in enumerate(KINDS)}

@@ -204,7 +204,7 @@ def angle(t, step):
     return rsh(c, 15), rsh(s, 15)
 
 
-VERSION = 5
+VERSION = 6
 
 
 @lru_cache(None)

@@ -312,6 +312,8 @@ def _odd_claims(w, session):
 def _draws(w, session):
     batch = w.post_some(OPERATOR, session, 8, 200)
     follower = w.post_some(OPERATOR, session, 1, 210)
+    w.send("SET-30", OPERATOR, "AnswerDraw", w.answering(batch, 0, 1), "TOO_EARLY",
+           "by a proof before the beacon")
     w.reveal_round_of(batch)
     drawn, spared = w.drawn(batch)
     i = drawn[0]
@@ -327,12 +329,12 @@ def _draws(w, session):
     w.send(rule, OPERATOR, "AnswerDraw", w.answering(batch, i), "EXISTS")
     first, second, third = CHECKERS
     _codes(w, rule, FISHERMAN, "CheckDraw", [
-        ("QUORUM_MISSING", w.checking(batch, i, [first])),
-        ("QUORUM_MISSING", w.checking(batch, i, [first, first])),
-        ("QUORUM_MISSING", w.checking(batch, i, [first, FISHERMAN])),
+        ("QUORUM_MISSING", w.checking(batch, i, [FISHERMAN])),
         ("UNKNOWN", w.checking(batch, i, [first, second], lane=1)),
         ("UNKNOWN", w.checking(batch, i, [first, second], named=SOME)),
     ])
+    w.send(rule, FISHERMAN, "CheckDraw", w.checking(batch, i, [first]), say="by one of two")
+    w.send(rule, FISHERMAN, "CheckDraw", w.checking(batch, i, [first]), "QUORUM_MISSING", "again")
     w.send(rule, FISHERMAN, "CheckDraw", w.checking(batch, i, [first, FISHERMAN, third]))
     w.send(rule, FISHERMAN, "CheckDraw", w.checking(batch, i, [first, third]), "BAD_STATE")
     for j in drawn[1:]:
@@ -553,7 +555,10 @@ def _void_model(w, bad, name):
            "of a void model")
     again, _ = w.session(FOURTH, root)
     w.send("SET-18", FOURTH, "RegisterSession", again, "BAD_STATE", "of a void model")
-    w.send("SET-32", FISHERMAN, "CloseGame", {"game": game}, say="of a void batch, MOOT")
+    w.send("SET-32", FISHERMAN, "CloseGame", {"game": game}, "TOO_EARLY", "of a void batch")
+    w.send("SET-32", FOURTH, "RevealClaim", dict(batch.shown(0), game=game),
+           say="of a void batch")
+    _withdraw(w, game, FISHERMAN)
     w.send("SET-32", FISHERMAN, "CloseGame", {"game": game}, "BAD_STATE")
     w.wait(4001)
     w.send("SET-27", CLIENT, "ForceMissed", {"claimHash": late.hashes[0]},
@@ -650,6 +655,113 @@ def _conceded(w, model):
     _move(w, game, CLIENT, 1, play.CHALLENGE, (4, (6, 1, 0), 0))
     _move(w, game, FOURTH, 2, play.CONCEDE, rule=[rule, "SET-33", "GAME-4"],
           say="of a worker")
+
+
+def _canaries(w, model):
+    """SET-36 to SET-39: batches of a canary each, and what is none."""
+    w.fund(CLIENT, FOURTH, FISHERMAN)
+    w.send("SET-12", FOURTH, "Stake", {"amount": 4_000_000})
+    session, _ = w.open_session(FOURTH, model)
+    leaf = (3, (3, 0, 0), 0)
+    made = (w.make_batch(session, 1, counter) for counter in range(950, 960))
+    found = next(b for b in made if w.will_draw(b, 0))
+    others = [w.make_batch(session, 1, 960 + i) for i in range(5)]
+    cheap, missed, unfound, odd, late = others
+    pair = w.make_batch(session, 2, 970)
+    s = w.state["operators"][address(FOURTH)]["next_sequence"]
+
+    def committing(batch, i, bond=2_000_000):
+        return {"commitment": w.commitment(batch, s + i, leaf), "reward": 20_001, "bond": bond}
+
+    rule, good = "SET-36", committing(found, 0)
+    w.send(rule, CLIENT, "CommitCanary", dict(good, reward=10_000), "BAD_AMOUNT")
+    w.send(rule, CLIENT, "CommitCanary", dict(good, bond=2**62 + 1), "BAD_AMOUNT")
+    w.send(rule, POOR, "CommitCanary", good, "INSUFFICIENT")
+    w.send(rule, CLIENT, "CommitCanary", good)
+    w.send(rule, CLIENT, "CommitCanary", good, "EXISTS")
+    w.send(rule, OTHER, "CommitCanary", good, say="of somebody else's words")
+    w.send(rule, CLIENT, "CommitCanary", committing(cheap, 1, 1_999_999))
+    for i, batch in ((2, missed), (3, unfound), (4, odd), (6, pair)):
+        w.send(rule, CLIENT, "CommitCanary", committing(batch, i))
+    posted = [found, cheap, missed, unfound, odd, late, pair]
+    for batch in posted:
+        w.post(FOURTH, session, batch)
+    w.send(rule, CLIENT, "CommitCanary", committing(late, 5), say="after the batch")
+    twice = w.post(FOURTH, session, w.batch(found.claims, found.requests))
+    first = len(w.state["games"]) + 1
+    for batch, who in ((found, OTHER), (found, FISHERMAN), (odd, FISHERMAN)):
+        w.send("SET-32", who, "Challenge", dict(batch.at(0), **batch.shown(0)))
+    for game, who in ((first + 1, FISHERMAN), (first, OTHER)):
+        _move(w, game, who, 1, play.CHALLENGE, leaf, rule=["SET-32", "SET-37"])
+    w.reveal_round_of(found)
+    _reveal_canaries(w, found, leaf, (cheap, unfound, odd, late, pair, twice))
+    for game in (first, first + 1, first + 2):
+        w.send(["SET-37", "SET-32"], OTHER, "CloseGame", {"game": game}, say="MOOT")
+    _attend(w, pair)
+    _miss_canaries(w, leaf, posted + [twice], missed, cheap)
+
+
+def _reveal_canaries(w, found, leaf, others):
+    cheap, unfound, odd, late, pair, twice = others
+    rule, good = "SET-37", w.canary(found, leaf)
+    other = w.request(999, found.requests[0]["model_root"])
+    _codes(w, rule, CLIENT, "RevealCanary", [
+        ("UNKNOWN", dict(good, salt=SOME)),
+        ("UNKNOWN", dict(good, leaf=SOME)),
+        ("UNKNOWN", dict(good, batch=99)),
+        ("UNKNOWN", dict(good, batch=twice.number)),
+        ("REQUEST_HASH_MISMATCH", dict(good, request=other)),
+        ("REQUEST_SIGNATURE", w.canary(found, leaf, OTHER)),
+        ("STAKE_TOO_LOW", w.canary(cheap, leaf)),
+        ("CANARY_MISMATCH", w.canary(late, leaf)),
+        ("CANARY_MISMATCH", w.canary(pair, leaf)),
+    ])
+    w.send(rule, OTHER, "RevealCanary", good, "UNKNOWN", "of another's")
+    w.send(rule, CLIENT, "RevealCanary", good, say="that somebody found")
+    w.send(rule, CLIENT, "RevealCanary", good, "BAD_STATE", "again")
+    w.send(rule, CLIENT, "RevealCanary", w.canary(unfound, leaf), say="that nobody found")
+    w.send(rule, CLIENT, "RevealCanary", w.canary(odd, leaf),
+           say="that somebody challenged, but not there")
+    rule = ["SET-37", "SET-32"]
+    w.send(rule, OTHER, "Challenge", dict(found.at(0), **found.shown(0)), "BAD_STATE")
+    w.send(rule, OTHER, "DemandClaim", unfound.at(0), "BAD_STATE")
+    _move(w, len(w.state["games"]), FOURTH, 2, play.CONCEDE, None, "BAD_STATE", say="on a canary")
+    assert w.drawn(found)[0] == [0]
+    w.send(["SET-31", "SET-37"], OTHER, "MissDraw", found.at(0), "BAD_STATE", "of a canary")
+
+
+def _attend(w, batch):
+    rule, said = "SET-39", dict(batch.at(1), digest=SOME)
+    w.send(rule, FISHERMAN, "Attend", said)
+    w.send(rule, FISHERMAN, "Attend", said, "EXISTS")
+    w.send(rule, OTHER, "Attend", said, say="of another")
+    w.send(rule, FISHERMAN, "Attend", dict(said, index=5), "UNKNOWN")
+    w.send("SET-30", FOURTH, "AnswerDraw", w.answering(batch, 1, 1), say="by a proof")
+    w.send(rule, CLIENT, "Attend", said, "BAD_STATE", "beside a proof")
+
+
+def _miss_canaries(w, leaf, posted, missed, cheap):
+    for batch in posted:
+        for i in w.drawn(batch)[0]:
+            entry = w.state["claims"].get((batch.number, i))
+            if entry is None or not (entry["lane"] or entry["canary"]):
+                w.send("SET-30", FOURTH, "AnswerDraw", w.answering(batch, i))
+    w.wait(5000)
+    for batch in posted:
+        w.send(["SET-24", "SET-35"], CLIENT, "Finalise", {"batch": batch.number})
+    w.send("SET-37", CLIENT, "RevealCanary", w.canary(missed, leaf), "BAD_STATE", "when final")
+    w.send("SET-39", OTHER, "Attend", dict(missed.at(0), digest=SOME), "BAD_STATE", "when final")
+    w.send(["SET-26", "SET-37"], CLIENT, "Settle", w.settling(posted[0], 0), "TOO_EARLY",
+           "of a canary")
+    rule = "SET-38"
+    sequence = w.state["batches"][missed.number]["sequence"]
+    missing = {"funder": address(CLIENT), "commitment": w.commitment(missed, sequence, leaf)}
+    w.send(rule, OTHER, "MissCanary", missing, "TOO_EARLY")
+    w.send(rule, OTHER, "MissCanary", dict(missing, funder=address(OTHER)), "UNKNOWN")
+    w.wait(w.state["parameters"][w.state["current_parameters"]]["unbond"])
+    w.send("SET-37", CLIENT, "RevealCanary", w.canary(cheap, leaf), "TOO_LATE")
+    w.send(rule, OTHER, "MissCanary", missing)
+    w.send(rule, OTHER, "MissCanary", missing, "BAD_STATE")
 
 
 def _parameters(w, model):
@@ -778,13 +890,14 @@ def cases():
     _missed_draw(w, model)
     _void_model(w, bad, name)
     _games(w, model)
+    _canaries(w, model)
     _parameters(w, model)
     _coverage(w)
     return _genesis_cases() + _zero_domain() + w.cases
 
 
 def _coverage(w):
-    """Every kind taken, every code 50 to 70 met."""
+    """Every kind taken, every code 50 to 71 met."""
     taken = {c["name"].split()[1] for c in w.cases if "out" in c}
     assert set(words.FIELDS) <= taken, set(words.FIELDS) - taken
     missing = set(LEDGER_CODES) - {c.get("reject") for c in w.cases}
