@@ -13,7 +13,7 @@
 namespace otr::ledger {
 namespace {
 
-constexpr std::array<std::string_view, 40> kEventNames = {"Minted",
+constexpr std::array<std::string_view, 44> kEventNames = {"Minted",
                                                           "Withdrawn",
                                                           "Transferred",
                                                           "Staked",
@@ -52,7 +52,11 @@ constexpr std::array<std::string_view, 40> kEventNames = {"Minted",
                                                           "Slashed",
                                                           "Burned",
                                                           "ParametersScheduled",
-                                                          "Checkpoint"};
+                                                          "Checkpoint",
+                                                          "CanaryCommitted",
+                                                          "CanaryRevealed",
+                                                          "CanaryMissed",
+                                                          "Attended"};
 
 // The four roles keep the ledger going and pay nothing for it.
 std::uint64_t fee_of(const State& state, const Address& signer, std::uint64_t now) {

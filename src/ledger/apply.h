@@ -58,6 +58,10 @@ enum class EventKind : std::uint8_t {
   kBurned,
   kParametersScheduled,
   kCheckpoint,
+  kCanaryCommitted,
+  kCanaryRevealed,
+  kCanaryMissed,
+  kAttended,
 };
 [[nodiscard]] std::string_view name_of(EventKind kind);
 

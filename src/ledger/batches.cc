@@ -50,7 +50,7 @@ void end_batch(const Call& call, std::uint64_t number, Batch& batch, BatchStatus
   Attribution& record =
       call.state.attributions[{batch.operator_address, model, batch.posted_at / 86'400'000}];
   record.batches += 1;
-  record.final_claims += batch.count - batch.held;
+  record.final_claims += batch.count - batch.held - batch.canaries;
 }
 
 Result<Address> countersigner(const State& state, const protocol::Claim& claim,

@@ -247,22 +247,20 @@ TEST_F(ClaimsTest, AQuorumChecksAndNeverJudges) {
   CheckDraw body{batch.number, 0, batch.hashes[0], {}, 2, Hash{5}, {}};
   refused(kFisherman, body, "UNKNOWN");
   world.must(kOperator, AnswerDraw{batch.number, 0, batch.hashes[0], {}, 2, Hash{5}});
-  const Hash words =
-      protocol::StructHasher("Check(bytes32 claimHash,uint8 lane,bytes32 digest,uint64 round)")
-          .word(batch.hashes[0])
-          .number(std::uint8_t{2})
-          .word(Hash{5})
-          .number(world.state.batches.at(batch.number).round)
-          .finish();
-  const Hash digest = protocol::signing_digest(world.state.id, words);
-  body.signatures = {key_of(kCheckerA).sign(digest), key_of(kCheckerA).sign(digest)};
+  const Hash digest =
+      check_digest(world.state.id, body, world.state.batches.at(batch.number).round);
+  const ClaimEntry& entry = world.state.claims.at({batch.number, 0});
   refused(kFisherman, body, "QUORUM_MISSING");
-  body.signatures[1] = key_of(kFisherman).sign(digest);
+  body.signatures = {key_of(kFisherman).sign(digest)};
+  refused(kFisherman, body, "QUORUM_MISSING");
+  body.signatures = {key_of(kCheckerA).sign(digest), key_of(kCheckerA).sign(digest)};
+  world.must(kFisherman, body);
+  EXPECT_FALSE(entry.checked);
   refused(kFisherman, body, "QUORUM_MISSING");
   body.signatures[1] = key_of(kCheckerC).sign(digest);
   world.must(kFisherman, body);
+  EXPECT_TRUE(entry.checked);
   refused(kFisherman, body, "BAD_STATE");
-  EXPECT_TRUE(world.state.claims.at({batch.number, 0}).checked);
 }
 
 TEST_F(ClaimsTest, RevealsAreTheChainAgainstTheLastCheckpoint) {
@@ -307,8 +305,23 @@ TEST_F(ClaimsTest, AWithdrawnChallengeCostsAFee) {
   world.must(kFisherman, challenge(batch, 0));
   world.must(kFisherman, move(1, dispute::Side::kChallenger, dispute::Concede{}));
   EXPECT_EQ(balance(kFisherman), before - world.state.parameters[0].force_bond - 2);
-  EXPECT_EQ(balance(kOperator), own + world.state.parameters[0].force_bond);
+  EXPECT_EQ(balance(kOperator), own) << "nobody earns by it";
   refused(kFisherman, CloseGame{1}, "BAD_STATE");
+}
+
+// Or who registered a bad model could end the games about its own lies.
+TEST_F(ClaimsTest, AVoidModelEndsNoGame) {
+  const PostedBatch batch = posted(2);
+  world.must(kFisherman, challenge(batch, 0));
+  world.must(kFisherman, DemandClaim{batch.number, 1});
+  world.state.models.at(world.model).is_void = true;
+  refused(kOperator, CloseGame{1}, "CLOCK_RUNNING");
+  refused(kOperator, CloseGame{2}, "TOO_EARLY");
+  refused(kFisherman, challenge(batch, 0), "BAD_STATE");
+  const std::uint64_t epoch = self().epoch;
+  world.pass(world.state.parameters[0].worker_clock + 1);
+  world.must(kFisherman, CloseGame{2});
+  expect_slashed(epoch);
 }
 
 TEST_F(ClaimsTest, AHeldClaimWaitsAndNoOtherDoes) {

@@ -1,5 +1,5 @@
 // The beacon and the draws (SPEC SET-29 to SET-31).
-#include <set>
+#include <bit>
 #include <string>
 
 #include "base/hex.h"
@@ -9,18 +9,6 @@
 
 namespace otr::ledger {
 namespace {
-
-// What a checker signs (SPEC SET-30).
-Hash check_digest(const State& state, const CheckDraw& body, std::uint64_t round) {
-  const Hash words =
-      protocol::StructHasher("Check(bytes32 claimHash,uint8 lane,bytes32 digest,uint64 round)")
-          .word(body.claim_hash)
-          .number(body.lane)
-          .word(body.digest)
-          .number(round)
-          .finish();
-  return protocol::signing_digest(state.id, words);
-}
 
 Status check_open(const State& state, const Batch& batch) {
   if (batch.status == BatchStatus::kOpen && !is_void(state, batch)) return {};
@@ -32,7 +20,33 @@ Status check_lane(std::uint8_t lane) {
   return refuse(Refusal::kBadAmount, "The lanes are 1 (a proof) and 2 (execution by a quorum).");
 }
 
+// The checkers of the genesis that have signed it.
+std::uint16_t signers_of(const Call& call, const CheckDraw& body, std::uint64_t round) {
+  const std::vector<Address>& checkers = call.state.genesis.checkers;
+  const Hash digest = check_digest(call.state.id, body, round);
+  std::uint16_t bits = 0;
+  for (const Signature& signature : body.signatures) {
+    const Result<Address> signer = crypto::recover(digest, signature);
+    if (!signer) continue;
+    for (std::size_t i = 0; i < checkers.size(); ++i) {
+      if (checkers[i] == *signer) bits |= static_cast<std::uint16_t>(1u << i);
+    }
+  }
+  return bits;
+}
+
 }  // namespace
+
+Hash check_digest(const Hash& ledger, const CheckDraw& body, std::uint64_t round) {
+  const Hash words =
+      protocol::StructHasher("Check(bytes32 claimHash,uint8 lane,bytes32 digest,uint64 round)")
+          .word(body.claim_hash)
+          .number(body.lane)
+          .word(body.digest)
+          .number(round)
+          .finish();
+  return protocol::signing_digest(ledger, words);
+}
 
 Status rule(const Call& call, const Reveal& body) {  // SPEC SET-29
   State& state = call.state;
@@ -79,6 +93,9 @@ Status rule(const Call& call, const AnswerDraw& body) {  // SPEC SET-30
   OTR_TRY(check_role(call, batch->operator_address, "batch's operator"));
   OTR_TRY(check_open(call.state, *batch));
   OTR_TRY(check_lane(body.lane));
+  if (body.lane == 1 && !call.state.beacon.contains(batch->round)) {
+    return refuse(Refusal::kTooEarly, "A proof is bound to a value that is not yet revealed.");
+  }
   OTR_TRY(check_leaf(*batch, body.index, body.claim_hash, body.path));
   const auto old = call.state.claims.find(key);
   if (old != call.state.claims.end() && old->second.lane != 0) {
@@ -105,23 +122,16 @@ Status rule(const Call& call, const CheckDraw& body) {
   if (old->second.checked || old->second.refuted || is_dead(call.state, *batch)) {
     return refuse(Refusal::kBadState, "The claim is checked already, or void.");
   }
-  const Hash digest = check_digest(call.state, body, batch->round);
-  std::set<Address> agreed;
-  for (const Signature& signature : body.signatures) {
-    const Result<Address> signer = crypto::recover(digest, signature);
-    if (!signer) continue;
-    for (const Address& checker : genesis.checkers) {
-      if (checker == *signer) agreed.insert(checker);
-    }
+  const std::uint16_t agreed = old->second.checkers | signers_of(call, body, batch->round);
+  if (agreed == old->second.checkers) {
+    return refuse(Refusal::kQuorumMissing,
+                  "No checker has signed this that had not done so before; " +
+                      std::to_string(genesis.quorum) + " must.");
   }
-  if (genesis.quorum == 0 || agreed.size() < genesis.quorum) {
-    return refuse(Refusal::kQuorumMissing, std::to_string(agreed.size()) +
-                                               " checkers have signed this; " +
-                                               std::to_string(genesis.quorum) + " must.");
-  }
-  old->second.checked = true;
+  old->second.checkers = agreed;
+  old->second.checked = std::popcount(agreed) >= genesis.quorum;
   call.emit(EventKind::kDrawChecked, batch->operator_address, body.claim_hash, body.batch,
-            body.index);
+            static_cast<std::uint64_t>(std::popcount(agreed)));
   return {};
 }
 
@@ -133,8 +143,8 @@ Status rule(const Call& call, const MissDraw& body) {  // SPEC SET-31
     return refuse(Refusal::kNotDrawn, "The claim was not drawn, or the beacon is not revealed.");
   }
   const auto entry = call.state.claims.find(key);
-  if (entry != call.state.claims.end() && entry->second.lane != 0) {
-    return refuse(Refusal::kBadState, "The draw was answered.");
+  if (entry != call.state.claims.end() && (entry->second.lane != 0 || entry->second.canary)) {
+    return refuse(Refusal::kBadState, "The draw was answered, or the claim was a canary.");
   }
   const Parameters parameters = parameters_of(call.state, *batch);
   const std::uint64_t deadline = call.state.beacon.at(batch->round).revealed_at + parameters.draw;

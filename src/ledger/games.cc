@@ -19,25 +19,14 @@ Result<GameEntry*> find_game(State& state, std::uint64_t number) {
   return refuse(Refusal::kBadState, "The game is over.");
 }
 
-// That the claim and its request are what stands in the batch.
-Status check_shown(const State& state, const Batch& batch, std::uint32_t index,
-                   const protocol::Claim& claim, const std::vector<Hash>& path,
-                   const protocol::Request& request) {
-  const Hash ledger = claims_ledger(state);
-  OTR_TRY(check_leaf(batch, index, protocol::digest_of(claim, ledger), path));
-  if (protocol::digest_of(request, ledger) != claim.request_hash) {
-    return fail(ErrorKind::kReject, "The claim answers another request.", "REQUEST_HASH_MISMATCH");
-  }
-  const protocol::Session& session = state.sessions.at(batch.session).session;
-  if (claim.session == batch.session && request.model_root == session.model_root) return {};
-  return fail(ErrorKind::kReject, "Claim, session and model of the request do not belong together.",
-              "SESSION_MISMATCH");
-}
-
 // That a game may begin, and its bond (SPEC SET-23, SET-32).
-Result<std::uint64_t> check_begin(const Call& call, const Batch& batch) {
+Result<std::uint64_t> check_begin(const Call& call, const ClaimKey& key, const Batch& batch) {
   if (batch.status != BatchStatus::kOpen || is_void(call.state, batch)) {
     return refuse(Refusal::kBadState, "The batch is over.");
+  }
+  const auto entry = call.state.claims.find(key);
+  if (entry != call.state.claims.end() && entry->second.canary) {
+    return refuse(Refusal::kBadState, "The claim was a canary and is void.");
   }
   if (call.now >= window_end(call.state, batch)) {
     return refuse(Refusal::kTooLate, "The claims of this batch can no more be challenged.");
@@ -53,6 +42,7 @@ GameEntry& begin(const Call& call, const ClaimKey& key, Batch& batch, std::uint6
   ClaimEntry& entry = call.state.claims[key];
   if (entry.open_games == 0) batch.held += 1;
   entry.open_games += 1;
+  entry.disputed = true;
   call.state.operators.at(batch.operator_address).open_games += 1;
   GameEntry& game = call.state.games[call.state.games.size() + 1];
   game.claim_key = key;
@@ -60,6 +50,12 @@ GameEntry& begin(const Call& call, const ClaimKey& key, Batch& batch, std::uint6
   game.bond = bond;
   game.opened_at = call.now;
   return game;
+}
+
+// A void model alone ends no game: who registered it could end those about its own lies.
+bool has_fallen(const State& state, const GameEntry& entry, const Batch& batch) {
+  return state.operators.at(batch.operator_address).epoch != batch.epoch ||
+         state.claims.at(entry.claim_key).refuted;
 }
 
 void play(GameEntry& entry, dispute::Game game) {
@@ -80,6 +76,7 @@ void release(const Call& call, GameEntry& entry, Batch& batch, bool is_upheld) {
   if (!is_upheld && batch.status == BatchStatus::kFinal) claim.refuted = true;
   if (claim.open_games != 0) return;
   batch.held -= 1;
+  if (claim.canary) batch.canaries += 1;
   const bool was_reserved = batch.status == BatchStatus::kFinal && self.epoch == batch.epoch;
   if (was_reserved) self.reserved -= batch.reserve;
 }
@@ -103,16 +100,13 @@ void end_refuted(const Call& call, std::uint64_t number, GameEntry& entry, Batch
 
 void end_upheld(const Call& call, std::uint64_t number, GameEntry& entry, Batch& batch) {
   const bool is_withdrawn = entry.game.ending == dispute::Ending::kWithdrawn;
-  const std::uint64_t fee = is_withdrawn
-                                ? std::min(parameters_of(call.state, batch).force_bond, entry.bond)
-                                : entry.bond / 2;
-  credit(call.state, batch.operator_address, fee);
-  if (is_withdrawn) {
-    credit(call.state, entry.challenger, entry.bond - fee);
-  } else {
-    burn(call, entry.bond - fee);
-  }
-  call.emit(EventKind::kUpheld, batch.operator_address, batch.root, number, fee);
+  // Nobody earns by withholding what is true: the price of a withdrawal is burned.
+  const std::uint64_t burned =
+      is_withdrawn ? std::min(parameters_of(call.state, batch).force_bond, entry.bond)
+                   : entry.bond - entry.bond / 2;
+  burn(call, burned);
+  credit(call.state, is_withdrawn ? entry.challenger : batch.operator_address, entry.bond - burned);
+  call.emit(EventKind::kUpheld, batch.operator_address, batch.root, number, burned);
   release(call, entry, batch, true);
 }
 
@@ -140,14 +134,15 @@ Status move_game(const Call& call, std::uint64_t number, GameEntry& entry, Batch
   const auto* challenge = std::get_if<dispute::Challenge>(&move.action);
   const std::optional<referee::Leaf> leaf = challenge ? challenge->leaf : entry.game.leaf;
   dispute::Facts facts{
-      .statement = statement,
-      .bound = std::nullopt,
-      .refuted = is_dead(state, batch) || state.claims.at(entry.claim_key).refuted};
+      .statement = statement, .bound = std::nullopt, .refuted = has_fallen(state, entry, batch)};
   if (leaf) facts.bound = bound_answer(state, entry.claim_key, *leaf);
   if (facts.refuted && !std::holds_alternative<dispute::Close>(move.action)) {
     return refuse(Refusal::kBadState, "The claim has fallen already: close the game.");
   }
   OTR_TRY_ASSIGN(dispute::Game next, dispute::apply(entry.game, move, call.now, facts));
+  if (challenge) {
+    state.first_challenges.try_emplace({entry.claim_key, leaf_hash(challenge->leaf)}, number);
+  }
   if (leaf && next.micro_root && !facts.bound) {
     state.bound_leaves.emplace(LeafKey::of(entry.claim_key, *leaf), *next.micro_root);
   }
@@ -160,10 +155,24 @@ Status move_game(const Call& call, std::uint64_t number, GameEntry& entry, Batch
 
 }  // namespace
 
+Status check_shown(const State& state, const Batch& batch, std::uint32_t index,
+                   const protocol::Claim& claim, const std::vector<Hash>& path,
+                   const protocol::Request& request) {
+  const Hash ledger = claims_ledger(state);
+  OTR_TRY(check_leaf(batch, index, protocol::digest_of(claim, ledger), path));
+  if (protocol::digest_of(request, ledger) != claim.request_hash) {
+    return fail(ErrorKind::kReject, "The claim answers another request.", "REQUEST_HASH_MISMATCH");
+  }
+  const protocol::Session& session = state.sessions.at(batch.session).session;
+  if (claim.session == batch.session && request.model_root == session.model_root) return {};
+  return fail(ErrorKind::kReject, "Claim, session and model of the request do not belong together.",
+              "SESSION_MISMATCH");
+}
+
 Status rule(const Call& call, const Challenge& body) {
   const ClaimKey key{body.batch, body.index};
   OTR_TRY_ASSIGN(Batch* const batch, find_claim(call.state, key));
-  OTR_TRY_ASSIGN(const std::uint64_t bond, check_begin(call, *batch));
+  OTR_TRY_ASSIGN(const std::uint64_t bond, check_begin(call, key, *batch));
   OTR_TRY(check_shown(call.state, *batch, body.index, body.claim, body.path, body.request));
   if (body.request.mode != 0 && call.signer != body.request.client) {
     return refuse(Refusal::kNotAllowed,
@@ -182,7 +191,7 @@ Status rule(const Call& call, const Challenge& body) {
 Status rule(const Call& call, const DemandClaim& body) {
   const ClaimKey key{body.batch, body.index};
   OTR_TRY_ASSIGN(Batch* const batch, find_claim(call.state, key));
-  OTR_TRY_ASSIGN(const std::uint64_t bond, check_begin(call, *batch));
+  OTR_TRY_ASSIGN(const std::uint64_t bond, check_begin(call, key, *batch));
   begin(call, key, *batch, bond);
   call.emit(EventKind::kDemanded, call.signer, batch->root, call.state.games.size(), bond);
   return {};
@@ -235,7 +244,7 @@ Status rule(const Call& call, const CloseGame& body) {
     return move_game(call, body.game, *entry, *batch,
                      {.state = entry->game_digest, .action = dispute::Close{}});
   }
-  if (is_dead(call.state, *batch) || call.state.claims.at(entry->claim_key).refuted) {
+  if (has_fallen(call.state, *entry, *batch)) {
     end_moot(call, body.game, *entry, *batch);
     return {};
   }

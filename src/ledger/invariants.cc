@@ -23,6 +23,7 @@ Status check_funds(const State& state) {
   for (const auto& [root, model] : state.models) held += model.bond;
   for (const auto& [number, game] : state.games) held += game.bond;
   for (const auto& [hash, force] : state.forces) held += force.bond;
+  for (const auto& [key, canary] : state.canaries) held += Wide{canary.reward} + canary.bond;
   if (held + state.withdrawn + state.burned == state.minted && state.minted <= kMaxSupply) {
     return {};
   }
@@ -96,7 +97,11 @@ bool keeps_terminal(const State& before, const State& after) {
          keeps(before.claims, after.claims,
                [](const ClaimEntry& a, const ClaimEntry& b) {
                  return (!a.refuted || b.refuted) && (!a.checked || b.checked) &&
-                        (a.lane == 0 || a.lane == b.lane);
+                        (!a.canary || b.canary) && (a.lane == 0 || a.lane == b.lane);
+               }) &&
+         keeps(before.canaries, after.canaries,
+               [](const CanaryEntry& a, const CanaryEntry& b) {
+                 return a.status == CanaryStatus::kOpen || a.status == b.status;
                }) &&
          keeps(before.models, after.models,
                [](const Model& a, const Model& b) {

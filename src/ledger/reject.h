@@ -34,16 +34,18 @@ enum class Refusal : std::uint8_t {
   kNotEquivocation = 68,
   kQuorumMissing = 69,
   kVoucherSignature = 70,
+  kCanaryMismatch = 71,
 };
 
-inline constexpr std::array<std::string_view, 21> kRefusalNames = {
+inline constexpr std::array<std::string_view, 22> kRefusalNames = {
     "TX_SIGNATURE",     "NO_ACCOUNT",      "NONCE",
     "INSUFFICIENT",     "NOT_ALLOWED",     "UNKNOWN",
     "EXISTS",           "BAD_STATE",       "TOO_EARLY",
     "TOO_LATE",         "STAKE_TOO_LOW",   "BAD_AMOUNT",
     "BAD_PARAMETERS",   "STALE_EPOCH",     "SESSION_REVOKED",
     "NOT_DRAWN",        "BEACON_MISMATCH", "CHECKPOINT_MISMATCH",
-    "NOT_EQUIVOCATION", "QUORUM_MISSING",  "VOUCHER_SIGNATURE"};
+    "NOT_EQUIVOCATION", "QUORUM_MISSING",  "VOUCHER_SIGNATURE",
+    "CANARY_MISMATCH"};
 
 constexpr std::string_view name_of(Refusal code) {
   return kRefusalNames[static_cast<std::size_t>(code) - 50];

@@ -63,6 +63,10 @@ Status rule(const Call& call, const Move& body);
 Status rule(const Call& call, const CloseGame& body);
 Status rule(const Call& call, const ScheduleParameters& body);
 Status rule(const Call& call, const Checkpoint& body);
+Status rule(const Call& call, const CommitCanary& body);
+Status rule(const Call& call, const RevealCanary& body);
+Status rule(const Call& call, const MissCanary& body);
+Status rule(const Call& call, const Attend& body);
 
 // NOT_ALLOWED where the signer is not `who`.
 Status check_role(const Call& call, const Address& who, const char* role);
@@ -74,6 +78,11 @@ void burn(const Call& call, std::uint64_t amount);
 Result<Batch*> find_batch(State& state, std::uint64_t number);
 Result<Batch*> find_claim(State& state, const ClaimKey& key);
 
+// That claim and request are what stands in the batch: PATH_INVALID, REQUEST_HASH_MISMATCH,
+// SESSION_MISMATCH.
+Status check_shown(const State& state, const Batch& batch, std::uint32_t index,
+                   const protocol::Claim& claim, const std::vector<Hash>& path,
+                   const protocol::Request& request);
 // That the claim stands in the session of `session_id`: SESSION_MISMATCH; and that its checkpoint,
 // if it names one, is the ledger's and in the session's time: CHECKPOINT_MISMATCH (SPEC SET-34).
 Status check_claim(const State& state, const protocol::Claim& claim, const Hash& session_id,

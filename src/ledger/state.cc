@@ -45,10 +45,13 @@ void State::each(V& visit) {
   visit("batches", batches);
   visit("claims", claims);
   visit("boundLeaves", bound_leaves);
+  visit("firstChallenges", first_challenges);
   visit("games", games);
   visit("forces", forces);
   visit("settledRequests", settled_requests);
   visit("equivocations", equivocations);
+  visit("canaries", canaries);
+  visit("attentions", attentions);
   visit("beaconAnchor", beacon_anchor);
   visit("revealedRound", revealed_round);
   visit("lastRevealHeight", last_reveal_height);

@@ -161,6 +161,7 @@ struct Batch {
   std::uint64_t round = 0;     // of the beacon
   std::uint32_t snapshot = 0;  // number of the parameters
   std::uint32_t held = 0;      // claims with open games
+  std::uint32_t canaries = 0;  // revealed, and no game on them is open
   BatchStatus status = BatchStatus::kOpen;
   template <class V>
   void each(V& visit) {
@@ -176,6 +177,7 @@ struct Batch {
     visit("round", round);
     visit("snapshot", snapshot);
     visit("held", held);
+    visit("canaries", canaries);
     visit("status", status);
   }
 };
@@ -193,15 +195,21 @@ struct ClaimKey {
 };
 struct ClaimEntry {
   std::uint32_t open_games = 0;
-  bool refuted = false;
-  bool checked = false;   // by a quorum
-  std::uint8_t lane = 0;  // of the answer to a draw; 0: none
-  Hash digest{};          // named by that answer
+  bool disputed = false;       // somebody has opened a game
+  bool refuted = false;        // never final
+  bool canary = false;         // and why: its own client had said so beforehand
+  bool checked = false;        // by a quorum
+  std::uint16_t checkers = 0;  // who have signed, a bit for each of the genesis
+  std::uint8_t lane = 0;       // of the answer to a draw; 0: none
+  Hash digest{};               // named by that answer
   template <class V>
   void each(V& visit) {
     visit("openGames", open_games);
+    visit("disputed", disputed);
     visit("refuted", refuted);
+    visit("canary", canary);
     visit("checked", checked);
+    visit("checkers", checkers);
     visit("lane", lane);
     visit("digest", digest);
   }
@@ -270,6 +278,25 @@ struct ForceEntry {
     visit("forcedAt", forced_at);
     visit("deadline", deadline);
     visit("epoch", epoch);
+    visit("status", status);
+  }
+};
+
+enum class CanaryStatus : std::uint8_t { kOpen = 1, kRevealed = 2, kMissed = 3 };
+
+// SPEC SET-36.
+struct CanaryEntry {
+  std::uint64_t reward = 0;
+  std::uint64_t bond = 0;
+  std::uint64_t batches = 0;   // on the ledger when it was committed
+  std::uint64_t deadline = 0;  // of the reveal
+  CanaryStatus status = CanaryStatus::kOpen;
+  template <class V>
+  void each(V& visit) {
+    visit("reward", reward);
+    visit("bond", bond);
+    visit("batches", batches);
+    visit("deadline", deadline);
     visit("status", status);
   }
 };
@@ -353,10 +380,14 @@ struct State {
   std::map<std::uint64_t, Batch> batches;  // from 1 on
   std::map<ClaimKey, ClaimEntry> claims;
   std::map<LeafKey, Hash> bound_leaves;
+  // The game that was first to challenge a leaf, by the leaf's hash.
+  std::map<std::pair<ClaimKey, Hash>, std::uint64_t> first_challenges;
   std::map<std::uint64_t, GameEntry> games;  // from 1 on
   std::map<Hash, ForceEntry> forces;         // by claim hash
   std::set<Hash> settled_requests;
   std::set<std::pair<Hash, Address>> equivocations;
+  std::map<std::pair<Address, Hash>, CanaryEntry> canaries;  // by funder and commitment
+  std::map<std::pair<ClaimKey, Address>, Hash> attentions;   // SPEC SET-39
   Hash beacon_anchor{};
   std::uint64_t revealed_round = 0;
   std::uint64_t last_reveal_height = 0;

@@ -215,6 +215,38 @@ bool World::reveal() {
 
 namespace {
 
+// The leaf that random canaries name, and random challengers find now and then.
+Hash random_leaf(Chooser& chooser) {
+  referee::Leaf leaf;
+  leaf.t = chooser.below(8);
+  return leaf_hash(leaf);
+}
+
+void random_attention_step(World& world, Chooser& chooser, const PostedBatch& batch,
+                           std::uint32_t index, std::uint8_t who) {
+  const Hash leaf = random_leaf(chooser);
+  const Batch& posted = world.state.batches.at(batch.number);
+  const Hash commitment = canary_commitment(
+      {address_of(kOther), posted.operator_address, posted.sequence}, {}, batch.hashes[0], leaf);
+  switch (chooser.below(4)) {
+    case 0:
+      world.send(who, Attend{batch.number, index, leaf});
+      return;
+    case 1:
+      world.send(who, MissCanary{address_of(kOther), commitment});
+      return;
+    default:
+      world.send(kOther,
+                 RevealCanary{{},
+                              leaf,
+                              batch.number,
+                              batch.claims[0],
+                              batch.requests[0],
+                              key_of(kClient).sign(consent_digest(world.state.id, commitment))});
+      return;
+  }
+}
+
 // One of the ways to do something about a claim of a batch.
 void random_claim_step(World& world, Chooser& chooser, const PostedBatch& batch) {
   const auto index = static_cast<std::uint32_t>(chooser.below(batch.hashes.size()));
@@ -223,7 +255,9 @@ void random_claim_step(World& world, Chooser& chooser, const PostedBatch& batch)
   const protocol::Claim& claim = batch.claims[index];
   const protocol::Request& request = batch.requests[index];
   const Hash ledger = world.state.id;
-  switch (chooser.below(8)) {
+  switch (chooser.below(9)) {
+    case 8:
+      return random_attention_step(world, chooser, batch, index, who);
     case 0:
       world.send(who, Challenge{batch.number, index, claim, batch.path(index), request});
       return;
@@ -354,6 +388,15 @@ void random_operator_step(World& world, Chooser& chooser, std::vector<PostedBatc
     case 1: {
       const auto count = static_cast<std::uint32_t>(1 + chooser.below(5));
       PostedBatch batch = world.make_batch(world.session[who], count, chooser.below(40));
+      for (std::uint64_t i = chooser.below(4); i-- > 0;) {
+        const Hash leaf = random_leaf(chooser);
+        const auto self = world.state.operators.find(address_of(who));
+        if (self == world.state.operators.end()) break;
+        world.send(kOther, CommitCanary{canary_commitment({address_of(kOther), address_of(who),
+                                                           self->second.next_sequence},
+                                                          {}, batch.hashes[0], leaf),
+                                        10'000 + chooser.below(9), chooser.below(12'000'000)});
+      }
       if (world.post(who, batch, world.session[who], 1 + chooser.below(1000))) {
         batches.push_back(std::move(batch));
       }

@@ -13,6 +13,7 @@
 #include "base/bytes.h"
 #include "base/canonical_json.h"
 #include "base/result.h"
+#include "ledger/attention.h"
 #include "ledger/fields.h"
 #include "ledger/parameters.h"
 
@@ -443,12 +444,12 @@ struct Checkpoint {
   }
 };
 
-using Body =
-    std::variant<Mint, Withdraw, Transfer, Stake, Unstake, Release, Deposit, Close, Refund, Redeem,
-                 Settle, RegisterModel, VoidModel, RegisterSession, RevokeSession, RevokeRuntime,
-                 PostBatch, Finalise, Force, ForceAnswer, ForceMissed, Equivocate, Reveal,
-                 ReplaceBeacon, AnswerDraw, CheckDraw, MissDraw, Challenge, DemandClaim,
-                 RevealClaim, Move, CloseGame, ScheduleParameters, Checkpoint>;
+using Body = std::variant<Mint, Withdraw, Transfer, Stake, Unstake, Release, Deposit, Close, Refund,
+                          Redeem, Settle, RegisterModel, VoidModel, RegisterSession, RevokeSession,
+                          RevokeRuntime, PostBatch, Finalise, Force, ForceAnswer, ForceMissed,
+                          Equivocate, Reveal, ReplaceBeacon, AnswerDraw, CheckDraw, MissDraw,
+                          Challenge, DemandClaim, RevealClaim, Move, CloseGame, ScheduleParameters,
+                          Checkpoint, CommitCanary, RevealCanary, MissCanary, Attend>;
 
 struct Transaction {
   std::uint64_t nonce = 0;  // of the signer
@@ -470,6 +471,9 @@ void sign(Transaction& transaction, const Hash& ledger, const crypto::PrivateKey
 [[nodiscard]] Bytes encode(const Transaction& transaction);
 // Only what encode makes: MALFORMED or LIMIT_EXCEEDED.
 [[nodiscard]] Result<Transaction> decode_transaction(ByteView bytes);
+
+// What a checker signs, of a claim whose batch is bound to this round (SPEC SET-30).
+[[nodiscard]] Hash check_digest(const Hash& ledger, const CheckDraw& body, std::uint64_t round);
 
 // For people: kind, nonce and members; long members by their hash.
 [[nodiscard]] Json to_json(const Transaction& transaction);
