@@ -194,9 +194,11 @@ bool run(const Case& c, unsigned threads) {
     return false;
   }
   const zk::Circuit circuit = witness->circuit;
-  const auto proof =
-      prover::prove_pass(statement, job, std::move(*witness), pool,
-                         {.on_stage = [&](std::string_view stage, int) { stages.next(stage); }});
+  const auto proof = prover::prove_pass(statement, job, std::move(*witness), pool,
+                                        {.on_stage = [&](std::string_view stage, int) {
+                                          stages.next(stage);
+                                          return Status();
+                                        }});
   stages.next("");
   const double total = ms_since(begin);
   if (!proof) {

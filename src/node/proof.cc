@@ -11,6 +11,7 @@
 #include "prover/prove.h"
 #include "trace/header.h"
 #include "trace/noise.h"
+#include "zk/argument.h"
 #include "zk/verify.h"
 
 namespace otr::node {
@@ -174,7 +175,7 @@ Result<Bytes> prove_receipt(std::string_view receipt_text, const model::Artifact
   const zk::Job job = job_of(receipt, model);
   OTR_TRY(check_memory(least_circuit(job), artifact, options, "at least"));
   engine::Pool pool(options.threads);
-  if (options.on_stage) options.on_stage("computing", 0);
+  if (options.on_stage) OTR_TRY(options.on_stage("computing", 0));
   OTR_TRY_ASSIGN(prover::Witness witness, prover::make_witness(model, job.sampling, job.noise,
                                                                job.prompt, job.output, pool));
   if (trace_root_of(receipt, witness.rows, model.shape) != receipt.claim.trace_root) {
@@ -198,6 +199,27 @@ Result<Bytes> prove_receipt(std::string_view receipt_text, const model::Artifact
     return fail(ErrorKind::kUsage, "the proof would be longer than 1 GiB: prove a shorter answer");
   }
   return file;
+}
+
+Result<std::uint64_t> work_of_proof(const protocol::Receipt& receipt,
+                                    const model::Artifact& artifact, const ProveOptions& options) {
+  const machine::Shape& shape = artifact.view().shape;
+  const std::uint64_t tokens = std::uint64_t{receipt.prompt_ids.size()} + receipt.output_ids.size();
+  if (receipt.prompt_ids.empty() || receipt.output_ids.empty() || tokens > shape.context) {
+    return fail(ErrorKind::kUsage,
+                "an answer without tokens, or longer than the model's context, "
+                "has no proof");
+  }
+  OTR_TRY(zk::check_provable(receipt.request.request.sampling));
+  const zk::Circuit circuit = least_circuit(job_of(receipt, artifact.view()));
+  OTR_TRY(zk::check_size(circuit, std::nullopt));
+  OTR_TRY(check_memory(circuit, artifact, options, "at least"));
+  std::uint64_t work = tokens * artifact.file().size() / 4096;
+  for (const zk::Domain& domain : circuit.domains) {
+    work += domain.lookups.size() * circuit.cells(domain.dims);
+  }
+  for (const zk::TableTag tag : circuit.tables) work += zk::table_rows(tag);
+  return work;
 }
 
 ProofAudit audit_proof(ByteView proof, const model::Artifact& artifact) {

@@ -24,7 +24,8 @@ struct ProveOptions {
   unsigned threads = 1;
   // Refuse a proof that would need more memory, the model included; no bound if unset.
   std::optional<std::uint64_t> memory_bytes = {};
-  std::function<void(std::string_view stage, int permille)> on_stage = nullptr;
+  // An error ends the work, and is its result.
+  std::function<Status(std::string_view stage, int permille)> on_stage = nullptr;
 };
 
 // A proof that the receipt's claim is true. Errors: kReject where the receipt is wrong or the claim
@@ -33,6 +34,13 @@ struct ProveOptions {
 [[nodiscard]] Result<Bytes> prove_receipt(std::string_view receipt_text,
                                           const model::Artifact& artifact,
                                           const ProveOptions& options);
+
+// How much work that would be, of a receipt that holds together, known before any of it: lookups,
+// and one for each 4096 multiplications of the pass. A millisecond of two cores does about 7000
+// (docs/performance.md). kUsage or kReject where there can be none.
+[[nodiscard]] Result<std::uint64_t> work_of_proof(const protocol::Receipt& receipt,
+                                                  const model::Artifact& artifact,
+                                                  const ProveOptions& options);
 
 struct ProofAudit {
   Audit audit;  // of the receipt, and after its checks those of the proof

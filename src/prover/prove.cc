@@ -52,7 +52,7 @@ class Prover {
     }
   }
 
-  zk::Argument run(const zk::Layout& layout);
+  Result<zk::Argument> run(const zk::Layout& layout);
 
  private:
   struct VirtualClaim {
@@ -60,8 +60,8 @@ class Prover {
     Ext value;
   };
 
-  void stage(std::string_view name, int permille) const {
-    if (on_stage_) on_stage_(name, permille);
+  Status stage(std::string_view name, int permille) const {
+    return on_stage_ ? on_stage_(name, permille) : Status();
   }
   LeafBlock lookup_block(std::size_t domain, std::size_t lookup) const;
   LeafBlock table_block(std::size_t table) const;
@@ -394,9 +394,9 @@ zk::Reduction Prover::prove_contraction(std::size_t index) {
   return reduction;
 }
 
-zk::Argument Prover::run(const zk::Layout& layout) {
+Result<zk::Argument> Prover::run(const zk::Layout& layout) {
   zk::Argument argument;
-  stage("committing", 200);
+  OTR_TRY(stage("committing", 200));
   std::vector<const std::vector<std::uint64_t>*> cells;
   for (const ColumnId id : circuit_.committed) cells.push_back(&witness_[id]);
   const Committed committed(layout, cells, pool_);
@@ -406,7 +406,7 @@ zk::Argument Prover::run(const zk::Layout& layout) {
   alpha_ = transcript_.challenge();
   beta_ = transcript_.challenge();
 
-  stage("looking up", 300);
+  OTR_TRY(stage("looking up", 300));
   std::vector<LeafBlock> blocks;
   for (std::size_t d = 0; d < circuit_.domains.size(); ++d) {
     for (std::size_t l = 0; l < circuit_.domains[d].lookups.size(); ++l) {
@@ -418,7 +418,7 @@ zk::Argument Prover::run(const zk::Layout& layout) {
   argument.gkr = prove_gkr(transcript_, std::move(blocks), plan_.nu, pool_, &leaves);
   r_ = leaves.r;
 
-  stage("checking rows", 600);
+  OTR_TRY(stage("checking rows", 600));
   for (std::size_t d = 0; d < circuit_.domains.size(); ++d) {
     argument.domain_sums.push_back(domain_sum(d));
   }
@@ -435,11 +435,11 @@ zk::Argument Prover::run(const zk::Layout& layout) {
   for (std::size_t d = 0; d < circuit_.domains.size(); ++d) {
     argument.domains.push_back(prove_domain(d));
   }
-  stage("multiplying", 800);
+  OTR_TRY(stage("multiplying", 800));
   for (std::size_t c = 0; c < circuit_.contractions.size(); ++c) {
     argument.contractions.push_back(prove_contraction(c));
   }
-  stage("opening", 900);
+  OTR_TRY(stage("opening", 900));
   argument.opening = open(transcript_, layout, committed, claims_, rows_.cells, pool_);
   return argument;
 }
@@ -456,7 +456,8 @@ Result<Bytes> prove_argument(zk::Transcript& transcript, const zk::Job& job,
                 "2^32 cells");
   }
   Prover prover(job, publics, witness.columns, transcript, pool, on_stage);
-  return zk::encode_argument(prover.run(zk::Layout(shapes)));
+  OTR_TRY_ASSIGN(const zk::Argument argument, prover.run(zk::Layout(shapes)));
+  return zk::encode_argument(argument);
 }
 
 Result<ProofBytes> prove_pass(const zk::Statement& statement, const zk::Job& job, Witness witness,
@@ -464,7 +465,7 @@ Result<ProofBytes> prove_pass(const zk::Statement& statement, const zk::Job& job
   OTR_TRY_ASSIGN(const zk::PublicRows publics,
                  zk::compute_rows(job, witness.rows, witness.scalars));
   OTR_CHECK(publics.options == witness.options);
-  if (options.on_stage) options.on_stage("counting", 100);
+  if (options.on_stage) OTR_TRY(options.on_stage("counting", 100));
   if (Status counted = count_multiplicities(job.model, publics.columns, witness, pool);
       !counted && !options.forge) {
     return std::unexpected(counted.error());

@@ -13,8 +13,9 @@
 
 namespace otr::prover {
 
-// Called before each stage with its name and the share of the work that is done, in [0, 1000].
-using OnStage = std::function<void(std::string_view stage, int permille)>;
+// Called before each stage with its name and the share of the work that is done, in [0, 1000]. An
+// error ends the work, and is its result.
+using OnStage = std::function<Status(std::string_view stage, int permille)>;
 
 struct ProveOptions {
   OnStage on_stage = nullptr;
