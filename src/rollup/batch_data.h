@@ -17,11 +17,13 @@
 namespace otr::rollup {
 
 struct ClaimData {
+  Hash receipt{};  // of the text that was shown
   protocol::Claim claim;
   protocol::Request request;  // of the claim's request hash
   // Those under the request's prompt root; empty where they were not given.
   std::vector<std::uint32_t> prompt_ids;
-  std::vector<std::uint32_t> output_ids;  // a hint: nothing binds them before the trace is opened
+  // As many as the claim says, or none. A hint: nothing binds them before the trace is opened.
+  std::vector<std::uint32_t> output_ids;
 };
 
 // All claims of the batch in order. Claims and requests are those under its root; kBadInput where

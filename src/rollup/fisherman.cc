@@ -26,6 +26,13 @@ constexpr std::uint64_t kPatienceMs = 20'000;
 // Positions recomputed in one step before games are looked at again; at least one claim is.
 constexpr std::uint64_t kPositionsAtOnce = 2048;
 
+// What it needs to see who else has computed a claim.
+struct Computed {
+  Hash claim_hash{}, micro_root{};
+  referee::Leaf last;                   // of the position of `micro_root`
+  std::set<crypto::Address> seen = {};  // whose attention was looked at
+};
+
 }  // namespace
 
 struct Fisherman::Body {
@@ -37,6 +44,7 @@ struct Fisherman::Body {
   std::map<std::uint64_t, std::set<std::uint32_t>> wanted = {};    // by open batch; not yet judged
   std::map<std::uint64_t, std::vector<std::uint32_t>> drawn = {};  // of batches past their draw
   std::map<ClaimKey, Suit> suits = {};
+  std::map<ClaimKey, Computed> computed = {};               // claims of open batches that are true
   std::map<crypto::Address, std::uint64_t> ask_again = {};  // when an operator's server is
   std::set<std::uint64_t> games = {};                       // mine that have not ended
   std::uint64_t positions_left = 0;                         // that this step may still compute
@@ -46,6 +54,7 @@ struct Fisherman::Body {
     return game.challenger == options.key.address();
   }
   [[nodiscard]] bool has_game(const ClaimKey& key) const;
+  [[nodiscard]] bool has_named_leaf(std::uint64_t game, const ClaimKey& key) const;
   [[nodiscard]] const Weights* weights_of(const ClaimKey& key) const;
   [[nodiscard]] bool is_sampled(const ledger::Batch& batch, std::uint32_t index) const;
 
@@ -58,6 +67,8 @@ struct Fisherman::Body {
   Status demand_claim(const ClaimKey& key);
   Finding judge(const ClaimKey& key, const ClaimData& data);
   Status challenge(const ClaimKey& key);
+  Status attend(const ClaimKey& key);
+  void look_at_attention(const ClaimKey& key, Computed& claim);
   Status report_missed_draw(std::uint64_t number, std::uint64_t now);
   Suit& suit_of(const ledger::GameEntry& game);
   Status sent(Status status);
@@ -99,7 +110,12 @@ void Fisherman::Body::take_stock() {
     const ledger::GameEntry& game = state().games.at(number);
     if (game.stage != ledger::Stage::kEnded) continue;
     games.erase(number);
-    if (state().claims.at(game.claim_key).refuted) ++gauges.games_won;
+    const ledger::ClaimEntry& claim = state().claims.at(game.claim_key);
+    if (claim.canary) {
+      gauges.canaries_found += has_named_leaf(number, game.claim_key);
+    } else if (claim.refuted) {
+      ++gauges.games_won;
+    }
     if (game.game.phase == dispute::Phase::kUpheld) ++gauges.games_lost;
   }
   gauges.bonds_at_risk = gauges.next_clock_ms = 0;
@@ -123,12 +139,25 @@ void Fisherman::Body::take_stock() {
                 [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
   std::erase_if(wanted,
                 [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
+  std::erase_if(computed, [&](const auto& entry) {
+    return !mirror.open_batches().contains(entry.first.batch);
+  });
+  for (auto& [key, claim] : computed) look_at_attention(key, claim);
   std::erase_if(suits, [&](const auto& entry) { return is_over(entry.first); });
 }
 
 bool Fisherman::Body::has_game(const ClaimKey& key) const {
   return std::ranges::any_of(
       games, [&](std::uint64_t number) { return state().games.at(number).claim_key == key; });
+}
+
+// Whether this game was the first to challenge a leaf of the claim.
+bool Fisherman::Body::has_named_leaf(std::uint64_t game, const ClaimKey& key) const {
+  const auto& all = state().first_challenges;
+  for (auto it = all.lower_bound({key, {}}); it != all.end() && it->first.first == key; ++it) {
+    if (it->second == game) return true;
+  }
+  return false;
 }
 
 // The ledger's refusal is no reason to stop: the next step looks at the state again.
@@ -206,9 +235,14 @@ Status Fisherman::Body::look_at(std::uint64_t number, std::uint64_t now) {
   for (const std::uint32_t index : std::set(mine->second)) {
     if (positions_left == 0) return {};
     const ClaimKey key{number, index};
+    if (is_canary(state(), key)) {
+      mine->second.erase(index);
+      continue;
+    }
     const Finding finding = judge(key, fetched.at(number)[index]);
     if (finding == Finding::kAgrees || finding == Finding::kSealed) {
       mine->second.erase(index);
+      if (finding == Finding::kAgrees && options.attends) OTR_TRY(attend(key));
       continue;
     }
     // What is withheld is asked for until half of the window is over.
@@ -292,6 +326,11 @@ Finding Fisherman::Body::judge(const ClaimKey& key, const ClaimData& data) {
     gauges.false_claims += is_new;
     return Finding::kFalse;
   }
+  if (options.attends) {
+    computed[key] = {.claim_hash = protocol::digest_of(data.claim, ledger::claims_ledger(state())),
+                     .micro_root = suit->second.attention_root(),
+                     .last = {.t = positions - 1, .stream = {}, .tile = 0}};
+  }
   suits.erase(suit);
   ++gauges.agreed;
   return Finding::kAgrees;
@@ -313,6 +352,34 @@ Status Fisherman::Body::challenge(const ClaimKey& key) {
                                                          .request = batch[key.index].request}));
 }
 
+// Once for a claim; after a restart the ledger knows.
+Status Fisherman::Body::attend(const ClaimKey& key) {
+  const Computed& claim = computed.at(key);
+  const crypto::Address self = options.key.address();
+  if (state().attentions.contains({key, self})) return {};
+  const std::uint64_t refused = gauges.refused;
+  OTR_TRY(sent(
+      mirror.send(options.key, ledger::Attend{.batch = key.batch,
+                                              .index = key.index,
+                                              .digest = ledger::attention_digest(
+                                                  self, claim.claim_hash, claim.micro_root)})));
+  gauges.attended += gauges.refused == refused;
+  return {};
+}
+
+// Of a leaf that was answered for, everybody knows the micro-trace.
+void Fisherman::Body::look_at_attention(const ClaimKey& key, Computed& claim) {
+  const auto& all = state().attentions;
+  for (auto it = all.lower_bound({key, {}}); it != all.end() && it->first.first == key; ++it) {
+    const crypto::Address& who = it->first.second;
+    if (who == options.key.address() || !claim.seen.insert(who).second) continue;
+    const bool is_known = ledger::bound_answer(state(), key, claim.last).has_value();
+    const Hash right = ledger::attention_digest(who, claim.claim_hash, claim.micro_root);
+    gauges.attention_true += !is_known && it->second == right;
+    gauges.attention_false += it->second != right;
+  }
+}
+
 // --- 4. Draws (SPEC SET-31): what is over after one slash needs no second report.
 
 Status Fisherman::Body::report_missed_draw(std::uint64_t number, std::uint64_t now) {
@@ -328,7 +395,9 @@ Status Fisherman::Body::report_missed_draw(std::uint64_t number, std::uint64_t n
   }
   for (const std::uint32_t index : indices->second) {
     const auto entry = state().claims.find({number, index});
-    if (entry != state().claims.end() && entry->second.lane != 0) continue;
+    if (entry != state().claims.end() && (entry->second.lane != 0 || entry->second.canary)) {
+      continue;
+    }
     return sent(mirror.send(options.key, ledger::MissDraw{number, index}));
   }
   return {};

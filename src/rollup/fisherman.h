@@ -27,6 +27,7 @@ struct FishermanOptions {
   const crypto::PrivateKey& key;        // pays bonds, receives rewards
   Hash sampling_key{};                  // secret, of the ECVRF (RFC 9381)
   std::uint32_t check_ppm = 1'000'000;  // share of claims that it recomputes
+  bool attends = false;  // says so on the ledger of every claim that it finds true (SPEC SET-39)
   std::function<const Weights*(const Hash& model_root)> weights;  // null: that model is not here
   // Who serves the data of an operator; null: nobody, all is demanded on the ledger.
   std::function<DataPort*(const crypto::Address& operator_address)> data;
@@ -41,6 +42,10 @@ struct FishermanGauges {
   std::uint64_t missed = 0;    // sampled, and the window ended before it had looked: raise an alarm
   std::uint64_t withheld = 0;  // demanded on the ledger
   std::uint64_t games_open = 0, games_won = 0, games_lost = 0;
+  std::uint64_t canaries_found = 0;
+  std::uint64_t attended = 0;         // by itself
+  std::uint64_t attention_true = 0;   // of others, on claims that it has recomputed
+  std::uint64_t attention_false = 0;  // likewise: they cannot have computed them
   std::uint64_t bonds_at_risk = 0;
   std::uint64_t next_clock_ms = 0;  // the first of its own clocks to run out; 0: none runs
   std::uint64_t refused = 0;

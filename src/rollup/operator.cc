@@ -10,6 +10,7 @@
 #include "dispute/worker.h"
 #include "rollup/batch_data.h"
 #include "rollup/clocks.h"
+#include "rollup/registration.h"
 
 namespace otr::rollup {
 namespace {
@@ -20,7 +21,8 @@ using ledger::ClaimKey;
 // Records of the journal: a receipt's text, or this and the claim hashes of a batch. The latter is
 // written before the batch is posted.
 constexpr std::string_view kBatchRecord = "batch\n";
-constexpr std::uint8_t kLaneExecution = 2;
+constexpr const char* kOtherAnswer = "Another answer to this request is held already.";
+constexpr std::uint8_t kLaneProof = 1, kLaneExecution = 2;
 
 std::string batch_record(const std::vector<Hash>& hashes) {
   std::string record(kBatchRecord);
@@ -47,11 +49,12 @@ struct Operator::Body {
   Mirror& mirror;
   Journal& journal;
   const OperatorOptions options;
+  std::unique_ptr<Prover> prover;  // null: no proofs
   // What any thread may touch.
   mutable std::mutex mutex;
   std::map<Hash, std::vector<Text>> served;           // receipts by batch root
   std::vector<std::pair<Text, std::uint64_t>> inbox;  // with the time of coming
-  std::set<Hash> held;                                // claim hashes of all that was added
+  std::map<Hash, Hash> held;  // claim hashes of all that was added, by request hash
   OperatorGauges gauges;
   // Of the thread that steps.
   std::map<Hash, Entry> entries;                // by claim hash
@@ -74,14 +77,13 @@ struct Operator::Body {
   void take_stock();
   Status send(ledger::Body body);
   Status sent(Status status);
-  [[nodiscard]] std::vector<std::uint64_t> games_by_deadline() const;
   Status defend(std::uint64_t number, std::uint64_t now);
   Status show_claim(std::uint64_t number, const ledger::GameEntry& game, const Hash& claim);
   std::shared_ptr<Case> case_of(const Hash& claim);
   Status answer_forces();
-  Status answer_draws(std::uint64_t number);
+  Status answer_draws(std::uint64_t number, std::uint64_t now);
+  Status answer_draw(const ClaimKey& key, const std::vector<Hash>& hashes, std::uint64_t now);
   Status post(std::uint64_t now);
-  [[nodiscard]] bool can_post(const Hash& session, std::uint64_t now) const;
   [[nodiscard]] std::vector<Hash> next_batch(std::uint64_t now) const;
   Status finalise(std::uint64_t number, std::uint64_t now);
   Status settle();
@@ -93,6 +95,9 @@ Operator::~Operator() = default;
 Result<std::unique_ptr<Operator>> Operator::open(Mirror& mirror, Journal& journal,
                                                  OperatorOptions options) {
   auto body = std::make_unique<Body>(mirror, journal, std::move(options));
+  if (body->options.prover) {
+    OTR_TRY_ASSIGN(body->prover, Prover::open(journal, *body->options.prover));
+  }
   OTR_TRY(journal.read([&](std::string_view record) { return body->read_record(record); }));
   return std::unique_ptr<Operator>(new Operator(std::move(body)));
 }
@@ -103,12 +108,15 @@ Status Operator::step(std::uint64_t now) {
   OTR_TRY(body.mirror.catch_up());
   OTR_TRY(body.empty_inbox());
   body.take_stock();
-  // 2. Games first, then forces and draws: their clocks run.
-  for (const std::uint64_t number : body.games_by_deadline()) OTR_TRY(body.defend(number, now));
+  // 2. What costs a word each and has the shortest clocks; claims that wait become a batch.
   OTR_TRY(body.answer_forces());
-  for (const std::uint64_t number : body.own_batches()) OTR_TRY(body.answer_draws(number));
-  // 3. Claims that wait become a batch.
+  for (const std::uint64_t number : body.own_batches()) OTR_TRY(body.answer_draws(number, now));
   OTR_TRY(body.post(now));
+  // 3. Games, which may take computing, the first clock to run out first.
+  for (const std::uint64_t number :
+       by_deadline(body.state(), body.mirror.open_games(), Side::kWorker)) {
+    OTR_TRY(body.defend(number, now));
+  }
   // 4. Batches whose time is over become final, in order, and are paid.
   for (const std::uint64_t number : body.own_batches()) OTR_TRY(body.finalise(number, now));
   OTR_TRY(body.settle());
@@ -129,11 +137,13 @@ Status Operator::add(const std::string& receipt_text, std::uint64_t now) {
   }
   const std::lock_guard lock(body_->mutex);
   const Hash hash = protocol::digest_of(receipt.claim, receipt.ledger);
-  if (body_->held.contains(hash)) return {};
+  const auto held = body_->held.find(receipt.claim.request_hash);
+  if (held != body_->held.end() && held->second == hash) return {};
+  if (held != body_->held.end()) return fail(ErrorKind::kReject, kOtherAnswer, "OTHER_ANSWER");
 #ifndef OTR_CANARY_BUG  // the simulation must find it (sim/canary_test.cc)
   OTR_TRY(body_->journal.append(receipt_text));
 #endif
-  body_->held.insert(hash);
+  body_->held[receipt.claim.request_hash] = hash;
   body_->inbox.emplace_back(std::make_shared<const std::string>(receipt_text), now);
   return {};
 }
@@ -147,6 +157,11 @@ Result<std::vector<std::string>> Operator::receipts(const Hash& batch_root) {
   std::vector<std::string> texts;
   for (const Text& text : found->second) texts.push_back(*text);
   return texts;
+}
+
+Result<Bytes> Operator::proof(const Hash& digest) {
+  if (body_->prover) return body_->prover->read(digest);
+  return fail(ErrorKind::kBadInput, "This operator makes no proofs.");
 }
 
 std::optional<Posted> Operator::posted(const Hash& claim_hash) const {
@@ -166,6 +181,7 @@ OperatorGauges Operator::gauges() const {
 }
 
 Status Operator::Body::read_record(std::string_view record) {
+  if (Prover::is_record(record)) return prover ? prover->read(record) : Status();
   if (!record.starts_with(kBatchRecord)) {
     return take(std::make_shared<const std::string>(record), 0);
   }
@@ -184,7 +200,7 @@ Status Operator::Body::read_record(std::string_view record) {
 Status Operator::Body::take(Text text, std::uint64_t now) {
   OTR_TRY_ASSIGN(protocol::Receipt receipt, protocol::decode_receipt(*text));
   const Hash hash = protocol::digest_of(receipt.claim, receipt.ledger);
-  held.insert(hash);
+  held[receipt.claim.request_hash] = hash;
   const bool is_new =
       entries.try_emplace(hash, Entry{std::move(text), std::move(receipt), now, false, false})
           .second;
@@ -255,6 +271,7 @@ void Operator::Body::take_stock() {
     gauges.batches_final += batch.status == ledger::BatchStatus::kFinal;
     gauges.batches_void += ledger::is_void(state(), batch);
   }
+  if (prover) gauges.proofs = prover->gauges();
   std::set<Hash> disputed;
   for (const std::uint64_t number : mirror.open_games()) {
     const ClaimKey& key = state().games.at(number).claim_key;
@@ -287,19 +304,6 @@ Status Operator::Body::send(ledger::Body body) {
 }
 
 // --- 2. Games, forces, draws
-
-// Where its own clock runs, the first to run out comes first; then the others.
-std::vector<std::uint64_t> Operator::Body::games_by_deadline() const {
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> games;
-  for (const std::uint64_t number : mirror.open_games()) {
-    const std::uint64_t end = clock_end(state(), state().games.at(number), Side::kWorker);
-    games.emplace_back(end == 0 ? UINT64_MAX : end, number);
-  }
-  std::ranges::sort(games);
-  std::vector<std::uint64_t> numbers;
-  for (const auto& [end, number] : games) numbers.push_back(number);
-  return numbers;
-}
 
 Status Operator::Body::defend(std::uint64_t number, std::uint64_t now) {
   const ledger::GameEntry& game = state().games.at(number);
@@ -364,40 +368,42 @@ Status Operator::Body::answer_forces() {
   return {};
 }
 
-// With the receipt, from which anybody executes the claim again (SPEC SET-30, lane 2).
-Status Operator::Body::answer_draws(std::uint64_t number) {
+Status Operator::Body::answer_draws(std::uint64_t number, std::uint64_t now) {
   const std::vector<Hash>* const hashes = claims_of(number);
-  if (hashes == nullptr || !state().beacon.contains(state().batches.at(number).round)) return {};
-  for (std::uint32_t index = 0; index < hashes->size(); ++index) {
-    const auto entry = state().claims.find({number, index});
-    const bool is_answered = entry != state().claims.end() && entry->second.lane != 0;
-    if (is_answered || !ledger::is_drawn(state(), state().batches.at(number), index)) continue;
-    if (!*ledger::is_drawn(state(), state().batches.at(number), index)) continue;
-    const Hash& claim = (*hashes)[index];
-    OTR_TRY(
-        send(ledger::AnswerDraw{.batch = number,
-                                .index = index,
-                                .claim_hash = claim,
-                                .path = path(*hashes, claim),
-                                .lane = kLaneExecution,
-                                .digest = crypto::sha256({as_bytes(*entries.at(claim).text)})}));
+  for (std::uint32_t index = 0; hashes != nullptr && index < hashes->size(); ++index) {
+    if (!is_answer_due(state(), {number, index})) continue;
+    OTR_TRY(answer_draw({number, index}, *hashes, now));
   }
   return {};
 }
 
-// --- 3. Post
-
-// SPEC SET-20. Of a session that cannot, nothing may stand in the way of others.
-bool Operator::Body::can_post(const Hash& session, std::uint64_t now) const {
-  const auto found = state().sessions.find(session);
-  if (found == state().sessions.end()) return false;
-  const ledger::SessionEntry& entry = found->second;
-  const ledger::Parameters& parameters = ledger::parameters_at(state(), now);
-  const std::uint64_t last = entry.session.expiry * 1000 + parameters.post + parameters.force;
-  return entry.epoch == stakes()->epoch && ledger::revoked_at(state(), entry) == 0 &&
-         !state().models.at(entry.session.model_root).is_void &&
-         now >= entry.session.not_before * 1000 && now <= last;
+// By a proof, or with the receipt, from which anybody executes the claim again (SPEC SET-30).
+Status Operator::Body::answer_draw(const ClaimKey& key, const std::vector<Hash>& hashes,
+                                   std::uint64_t now) {
+  const ledger::Batch& batch = state().batches.at(key.batch);
+  const Hash& claim = hashes[key.index];
+  const Entry& entry = entries.at(claim);
+  ledger::AnswerDraw body{.batch = key.batch,
+                          .index = key.index,
+                          .claim_hash = claim,
+                          .path = path(hashes, claim),
+                          .lane = kLaneExecution,
+                          .digest = crypto::sha256({as_bytes(*entry.text)})};
+  if (prover && ledger::is_drawn(state(), batch, key.index).value_or(false)) {
+    const Hash& model = state().sessions.at(batch.session).session.model_root;
+    const Weights* const weights = options.weights ? options.weights(model) : nullptr;
+    OTR_TRY_ASSIGN(const Prover::Answer answer,
+                   prover->answer({state(), batch, claim, entry.text, weights}, now));
+    if (answer.is_awaited) return {};
+    if (answer.proof) {
+      body.lane = kLaneProof;
+      body.digest = *answer.proof;
+    }
+  }
+  return send(std::move(body));
 }
+
+// --- 3. Post
 
 // Claims of one registered session, the oldest first; none while it is worth waiting for more.
 std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
@@ -412,14 +418,14 @@ std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
       {room, options.max_batch, ledger::parameters_at(state(), now).max_count});
   for (const Hash& hash : waiting) {
     const Entry& entry = entries.at(hash);
-    if (!can_post(entry.receipt.claim.session, now)) continue;
+    // Of a session that cannot, nothing may stand in the way of others.
+    if (!can_post(state(), entry.receipt.claim.session, now)) continue;
     if (!session) session = entry.receipt.claim.session;
     if (*session != entry.receipt.claim.session || hashes.size() == limit) continue;
     hashes.push_back(hash);
     is_due |= now >= entry.since + options.batch_every_ms || state().forces.contains(hash);
   }
-  if (hashes.size() == limit) is_due = true;
-  return is_due ? hashes : std::vector<Hash>{};
+  return is_due || hashes.size() == limit ? hashes : std::vector<Hash>{};
 }
 
 Status Operator::Body::post(std::uint64_t now) {
@@ -448,13 +454,12 @@ Status Operator::Body::finalise(std::uint64_t number, std::uint64_t now) {
   if (batch.status != ledger::BatchStatus::kOpen || batch.sequence != stakes()->finalised)
     return {};
   const std::uint64_t at = ledger::final_at(state(), batch, now);
-  if (at == 0 || now < at) return {};
-  return send(ledger::Finalise{number});
+  return at == 0 || now < at ? Status() : send(ledger::Finalise{number});
 }
 
 // Every final claim of a client that has put money aside (SPEC SET-15).
 Status Operator::Body::settle() {
-  for (const auto& [root, hashes] : std::map(composed)) {
+  for (const auto& [root, hashes] : composed) {
     const auto number = mirror.batch_of(self(), root);
     if (!number || settled.contains(*number)) continue;
     if (state().batches.at(*number).status != ledger::BatchStatus::kFinal) continue;
@@ -467,8 +472,8 @@ Status Operator::Body::settle() {
       if (entry.is_settled || !has_channel || state().settled_requests.contains(request_hash)) {
         continue;
       }
-      if (!ledger::is_final(state(), {*number, index})) {
-        is_done = false;
+      if (!is_payable(state(), {*number, index})) {
+        is_done = is_done && is_canary(state(), {*number, index});
         continue;
       }
       const Status paid =

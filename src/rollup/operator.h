@@ -24,6 +24,7 @@
 #include "rollup/mirror.h"
 #include "rollup/pass.h"
 #include "rollup/posted.h"
+#include "rollup/prover.h"
 
 namespace otr::rollup {
 
@@ -35,6 +36,9 @@ struct OperatorOptions {
   std::uint64_t batch_every_ms = 0;  // a batch is posted when it is full or its oldest this old
   // The weights of the model of a root, to answer with; null: none here.
   std::function<const Weights*(const Hash& model_root)> weights;
+  // Draws are answered by proofs where they can be had in time (prover.h); nothing: by
+  // re-execution.
+  std::optional<ProverOptions> prover;
   // What to play on a claim; null: what an honest worker plays. Cheats set it.
   std::function<dispute::Action(const protocol::Receipt&, const dispute::Game&,
                                 const dispute::Facts&)>
@@ -48,6 +52,7 @@ struct OperatorGauges {
   std::uint64_t next_clock_ms = 0;  // the first of its clocks to run out; 0: none runs
   std::uint64_t refused = 0;        // own transactions that the ledger refused
   std::string last_refusal;
+  ProverGauges proofs;
 };
 
 class Operator : public DataPort {
@@ -59,7 +64,8 @@ class Operator : public DataPort {
   // A receipt that it countersigned, of its own session on this ledger. Durable when it returns.
   // The same again is a success. Any thread; the rest is one thread's.
   // kBadInput where it is no receipt, kReject where it is another operator's, or sealed: who cannot
-  // show prompt and request on demand must not post the claim (docs/limitations.md).
+  // show prompt and request on demand must not post the claim (docs/limitations.md); or where it
+  // holds another answer to the same request, both of which would cost its stake (SPEC SET-28).
   [[nodiscard]] Status add(const std::string& receipt_text, std::uint64_t now);
 
   // Looks at the ledger once and does what is due. kReject: the ledger's port lies. Other errors of
@@ -67,6 +73,7 @@ class Operator : public DataPort {
   [[nodiscard]] Status step(std::uint64_t now);
 
   Result<std::vector<std::string>> receipts(const Hash& batch_root) override;
+  Result<Bytes> proof(const Hash& digest) override;
   // Where a claim of its own stands; nothing before its batch is on the ledger. Of the thread that
   // steps.
   [[nodiscard]] std::optional<Posted> posted(const Hash& claim_hash) const;

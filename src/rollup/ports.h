@@ -27,6 +27,9 @@ class LedgerPort {
   [[nodiscard]] virtual Status submit(ByteView transaction) = 0;
 };
 
+// A longer proof cannot be served, and so answers no draw.
+inline constexpr std::size_t kMaxProofBytes = std::size_t{64} << 20;
+
 // What an operator serves about its batches, off the ledger.
 class DataPort {
  public:
@@ -34,6 +37,9 @@ class DataPort {
   // The receipts of all claims under a batch root, in order (SPEC RCPT-1). kNetwork where there is
   // nobody, kBadInput where the operator does not have or give them.
   [[nodiscard]] virtual Result<std::vector<std::string>> receipts(const Hash& batch_root) = 0;
+  // The proof with this digest, by which it answered a draw (SPEC SET-30, lane 1), of at most
+  // kMaxProofBytes. Errors alike.
+  [[nodiscard]] virtual Result<Bytes> proof(const Hash& digest) = 0;
 };
 
 }  // namespace otr::rollup

@@ -42,4 +42,17 @@ ledger::RegisterSession register_session(const protocol::SessionDocument& docume
           .output_tariff = tariff.output};
 }
 
+bool can_post(const ledger::State& state, const Hash& session, std::uint64_t now) {
+  const auto found = state.sessions.find(session);
+  if (found == state.sessions.end()) return false;
+  const ledger::SessionEntry& entry = found->second;
+  const auto stake = state.operators.find(entry.session.operator_address);
+  const ledger::Parameters& parameters = ledger::parameters_at(state, now);
+  const std::uint64_t last = entry.session.expiry * 1000 + parameters.post + parameters.force;
+  return stake != state.operators.end() && entry.epoch == stake->second.epoch &&
+         ledger::revoked_at(state, entry) == 0 &&
+         !state.models.at(entry.session.model_root).is_void &&
+         now >= entry.session.not_before * 1000 && now <= last;
+}
+
 }  // namespace otr::rollup

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "ledger/state.h"
 #include "ledger/transaction.h"
 #include "model/artifact.h"
 #include "protocol/session.h"
@@ -23,6 +24,9 @@ struct Tariff {
 // SPEC SET-18. Requires a document that its session key signed for the ledger.
 [[nodiscard]] ledger::RegisterSession register_session(const protocol::SessionDocument& document,
                                                        Tariff tariff);
+
+// Whether a batch of the session would be taken now (SPEC SET-20).
+[[nodiscard]] bool can_post(const ledger::State& state, const Hash& session, std::uint64_t now);
 
 }  // namespace otr::rollup
 

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "dispute/position.h"
 #include "dispute/terms.h"
+#include "merkle/tree.h"
 #include "referee/opening.h"
 #include "trace/header.h"
 
@@ -57,7 +59,9 @@ void Suit::compute(std::vector<std::uint32_t> tokens) {
 // As many tokens as the claim has, hinted or else the model's own.
 std::vector<std::uint32_t> Suit::own_answer() const {
   std::vector<std::uint32_t> tokens = prompt_ids_;
-  if (output_ids_.size() == claim_.out_count) {
+  // An id of no token is no hint: it would cost a pass of single steps.
+  const auto is_token = [&](std::uint32_t id) { return id < statement_.shape().vocabulary; };
+  if (output_ids_.size() == claim_.out_count && std::ranges::all_of(output_ids_, is_token)) {
     tokens.insert(tokens.end(), output_ids_.begin(), output_ids_.end());
     return tokens;
   }
@@ -85,6 +89,14 @@ bool Suit::has_case() {
   mine_ = std::move(mine);
   challenger_ = std::move(challenger);
   return true;
+}
+
+Hash Suit::attention_root() {
+  dispute::Archive& archive = mine_->archive();
+  const std::uint32_t t = claim_.prompt_count + claim_.out_count - 2;
+  const referee::Position last{t, machine::kHeadLayer};
+  archive.take(last, dispute::compute_position(archive.execution(), last).tensors);
+  return merkle::list_root(merkle::Kind::kMicroTrace, archive.tensor_roots());
 }
 
 std::optional<Demand> Suit::learn_prompt(std::span<const GameMove> moves) {

@@ -30,6 +30,10 @@ class Suit {
   // Whether there is anything to challenge as far as can be seen without a game.
   [[nodiscard]] bool has_case();
 
+  // The micro-trace of the last position that the execution has a head at: what only who computed
+  // it knows (SPEC SET-39). Requires that has_case() has said no.
+  [[nodiscard]] Hash attention_root();
+
   // What to play in a game on the claim in which the challenger moves, given all moves on the claim
   // and the state they led to; nothing where the claim is right after all.
   [[nodiscard]] std::optional<dispute::Action> next(const dispute::Game& game,

@@ -39,6 +39,8 @@ std::string_view name_of(Standing standing) {
       return "paid";
     case Standing::kRefuted:
       return "refuted";
+    case Standing::kCanary:
+      return "canary";
     case Standing::kVoid:
       return "void";
   }
@@ -151,8 +153,13 @@ Result<Whereabouts> whereabouts_of(const ledger::State& state, const protocol::R
   const auto entry = state.claims.find(key);
   const bool has_entry = entry != state.claims.end();
   where.is_checked = has_entry && entry->second.checked;
+  where.is_proven = has_entry && entry->second.lane == 1;
+  const auto& all = state.attentions;
+  for (auto it = all.lower_bound({key, {}}); it != all.end() && it->first.first == key; ++it) {
+    ++where.attended;
+  }
   if (has_entry && entry->second.refuted) {
-    where.standing = Standing::kRefuted;
+    where.standing = entry->second.canary ? Standing::kCanary : Standing::kRefuted;
   } else if (ledger::is_void(state, batch)) {
     where.standing = Standing::kVoid;
   } else if (ledger::is_final(state, key)) {

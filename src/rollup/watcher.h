@@ -29,6 +29,7 @@ enum class Standing : std::uint8_t {
   kFinal,
   kPaid,
   kRefuted,  // proven false
+  kCanary,   // false on purpose, and taken back by its own client (SPEC SET-37)
   kVoid,     // its operator fell or its model was voided before it was final
 };
 [[nodiscard]] std::string_view name_of(Standing standing);
@@ -37,8 +38,10 @@ struct Whereabouts {
   Standing standing = Standing::kNotPosted;
   std::uint64_t batch = 0;  // 0: in none
   std::uint32_t index = 0;
-  std::optional<bool> drawn;  // nothing: the beacon of its batch is not revealed
-  bool is_checked = false;    // the answer to its draw, by a quorum (SPEC SET-30)
+  std::optional<bool> drawn;   // nothing: the beacon of its batch is not revealed
+  bool is_checked = false;     // the answer to its draw, by a quorum (SPEC SET-30)
+  bool is_proven = false;      // that answer names a proof
+  std::uint64_t attended = 0;  // accounts that say they have computed it (SPEC SET-39): unchecked
 };
 // Of the claim of a receipt whose checks have passed, that stands there in a batch. kReject with
 // the ledger's code where it does not, or stands in a batch of another operator or session than it
