@@ -90,6 +90,32 @@ class FreshSessions : public std::enable_shared_from_this<FreshSessions> {
   std::size_t open_;
 };
 
+// Gives no session, so that nothing is computed, while no answer could be given.
+class ReadyUpstream final : public Upstream {
+ public:
+  ReadyUpstream(Upstream& inner, std::function<Status()> is_ready)
+      : inner_(inner), is_ready_(std::move(is_ready)) {}
+  std::expected<std::shared_ptr<const AppraisedSession>, UpstreamError> session(
+      const Hash& model_root) override {
+    if (const Status ready = is_ready_(); !ready) {
+      return std::unexpected(UpstreamError{.status = 503,
+                                           .type = "unavailable_error",
+                                           .code = "not_ready",
+                                           .message = ready.error().message});
+    }
+    return inner_.session(model_root);
+  }
+  std::shared_ptr<UpstreamCall> submit(const protocol::Submission& submission,
+                                       const std::shared_ptr<const AppraisedSession>& session,
+                                       UpstreamEvents events) override {
+    return inner_.submit(submission, session, std::move(events));
+  }
+
+ private:
+  Upstream& inner_;
+  const std::function<Status()> is_ready_;
+};
+
 }  // namespace
 
 class Gateway::Body {
@@ -122,6 +148,10 @@ class Gateway::Body {
       body->watched_ = body->aci_->watch(*body->workers_);
       upstream = body->watched_.get();
     }
+    if (options.is_ready) {
+      body->ready_ = std::make_unique<ReadyUpstream>(*upstream, std::move(options.is_ready));
+      upstream = body->ready_.get();
+    }
     OTR_TRY_ASSIGN(
         body->server_,
         FrontServer::start(home, std::move(models), *upstream, std::move(options.server),
@@ -134,6 +164,7 @@ class Gateway::Body {
   ~Body() {
     // Answers end before what they stand on goes.
     server_.reset();
+    ready_.reset();
     aci_.reset();
     watched_.reset();
     workers_.reset();
@@ -224,6 +255,7 @@ class Gateway::Body {
   std::map<std::string, Hash, std::less<>> roots_;  // by the names that models are served under
   std::unique_ptr<Aci> aci_;                        // null: outside of a TEE
   std::unique_ptr<Upstream> watched_;
+  std::unique_ptr<Upstream> ready_;  // null: always
   std::unique_ptr<FrontServer> server_;
 };
 

@@ -8,6 +8,7 @@
 #define OTR_SERVICE_GATEWAY_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -27,6 +28,9 @@ struct GatewayOptions {
   attest::Policy policy;
   // Of the gateway itself, for ACI (aci.h); null: outside of a TEE, without ACI.
   std::shared_ptr<node::EvidenceSource> tee;
+  // Why no answer could be given now, whatever its worker said; empty: nothing can be wrong. Asked
+  // on any thread, must not block.
+  std::function<Status()> is_ready = {};
   FrontServerOptions server;
 };
 

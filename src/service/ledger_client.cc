@@ -103,16 +103,29 @@ Status LedgerClient::submit(ByteView transaction) {
   return fail(ErrorKind::kReject, std::move(error.message), std::move(error.code));
 }
 
-Result<std::vector<std::string>> DataClient::receipts(const Hash& batch_root) {
-  const std::string url = server_.url + "/v1/claims/" + to_hex(batch_root);
-  OTR_TRY_ASSIGN(const net::Response response,
-                 fetch_within(client_, {.url = url, .max_response_bytes = kMaxReceiptsBytes},
+Result<std::string> DataClient::fetch(const std::string& path, std::size_t max_bytes) {
+  const std::string url = server_.url + path;
+  OTR_TRY_ASSIGN(net::Response response,
+                 fetch_within(client_, {.url = url, .max_response_bytes = max_bytes},
                               server_.whole_answer_ms));
   if (response.status == 404) {
     return fail(ErrorKind::kBadInput, error_in(response, url).message);
   }
   if (response.status != 200) return network_error(response, url);
-  return decode_receipts(response.body);
+  return std::move(response.body);
+}
+
+Result<std::vector<std::string>> DataClient::receipts(const Hash& batch_root) {
+  OTR_TRY_ASSIGN(const std::string text,
+                 fetch("/v1/claims/" + to_hex(batch_root), kMaxReceiptsBytes));
+  return decode_receipts(text);
+}
+
+Result<Bytes> DataClient::proof(const Hash& digest) {
+  OTR_TRY_ASSIGN(const std::string proof,
+                 fetch("/v1/proofs/" + to_hex(digest), rollup::kMaxProofBytes));
+  const ByteView bytes = as_bytes(proof);
+  return Bytes(bytes.begin(), bytes.end());
 }
 
 }  // namespace otr::service

@@ -42,8 +42,10 @@ class DataClient : public rollup::DataPort {
       : client_(client), server_(std::move(server)) {}
 
   Result<std::vector<std::string>> receipts(const Hash& batch_root) override;
+  Result<Bytes> proof(const Hash& digest) override;
 
  private:
+  Result<std::string> fetch(const std::string& path, std::size_t max_bytes);
   net::Client& client_;
   const LedgerServerAddress server_;
 };

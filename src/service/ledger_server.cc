@@ -17,7 +17,7 @@ using net::Exchange;
 constexpr unsigned kThreads = 2;
 // Answers under way: each may hold as much as ledger_wire.h allows.
 constexpr unsigned kMaxAtOnce = 32;
-constexpr std::string_view kClaims = "/v1/claims/";
+constexpr std::string_view kClaims = "/v1/claims/", kProofs = "/v1/proofs/";
 
 net::Response invalid(std::string_view code, std::string_view message,
                       std::string_view param = {}) {
@@ -83,6 +83,18 @@ net::Response receipts(rollup::DataPort& data, std::string_view path) {
   return {.status = 200, .headers = {{"Content-Type", "application/x-ndjson"}}, .body = *text};
 }
 
+net::Response proof(rollup::DataPort& data, std::string_view path) {
+  const auto digest = hash_from_hex(path.substr(kProofs.size()), "digest");
+  if (!digest) return invalid("invalid_digest", digest.error().message);
+  const auto found = data.proof(*digest);
+  if (found && found->size() <= rollup::kMaxProofBytes) {
+    return binary(std::string(as_text(*found)));
+  }
+  if (!found && found.error().kind != ErrorKind::kBadInput) return unavailable(found.error());
+  return net::error_response(404, "invalid_request_error", "no_proof",
+                             found ? "The proof is too long." : found.error().message);
+}
+
 }  // namespace
 
 class LedgerServer::Body {
@@ -128,7 +140,8 @@ class LedgerServer::Body {
       if (path == "/v1/ledger/genesis" || path == "/v1/ledger/rows") return "GET";
       if (path == "/v1/ledger/transactions") return "POST";
     }
-    return data_ != nullptr && path.starts_with(kClaims) ? "GET" : nullptr;
+    const bool is_data = path.starts_with(kClaims) || path.starts_with(kProofs);
+    return data_ != nullptr && is_data ? "GET" : nullptr;
   }
 
   // The disk is waited for, and signatures are checked, on another thread.
@@ -152,7 +165,8 @@ class LedgerServer::Body {
     if (request.path == "/v1/ledger/genesis") return genesis(*ledger_);
     if (request.path == "/v1/ledger/rows") return rows(*ledger_, request.query);
     if (request.path == "/v1/ledger/transactions") return submit(*ledger_, request.body);
-    return receipts(*data_, request.path);
+    return request.path.starts_with(kProofs) ? proof(*data_, request.path)
+                                             : receipts(*data_, request.path);
   }
 
   rollup::LedgerPort* const ledger_;

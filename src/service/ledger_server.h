@@ -4,6 +4,7 @@
 //   GET  /v1/ledger/rows?after=N       rows above height N, as many as fit (ledger_wire.h)
 //   POST /v1/ledger/transactions       one transaction: 200, or 422 with the ledger's code
 //   GET  /v1/claims/0x{batch root}     the receipts of a batch; 404 where they are not here
+//   GET  /v1/proofs/0x{digest}         the proof that answered a draw; 404 where it is not here
 //   GET  /livez
 //
 // Anybody may ask, as anybody may follow a ledger and audit a batch: a transaction is worth its

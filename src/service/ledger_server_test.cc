@@ -62,6 +62,12 @@ class FakeData : public rollup::DataPort {
     if (root[0] == 3) return std::vector<std::string>{"two\nlines\n"};
     return fail(ErrorKind::kIo, "the disk is gone");
   }
+  Result<Bytes> proof(const Hash& digest) override {
+    if (digest[0] == 1) return Bytes{0, 1, 2, 255};
+    if (digest[0] == 2) return fail(ErrorKind::kBadInput, "no proof of mine");
+    if (digest[0] == 3) return Bytes(rollup::kMaxProofBytes + 1);
+    return fail(ErrorKind::kIo, "the disk is gone");
+  }
 };
 
 Hash root_of(std::uint8_t first) {
@@ -144,6 +150,15 @@ TEST_F(LedgerServerTest, CarriesReceipts) {
   EXPECT_EQ(broken.error().kind, ErrorKind::kNetwork);
 }
 
+TEST_F(LedgerServerTest, CarriesProofs) {
+  DataClient client(*client_, address());
+  EXPECT_EQ(client.proof(root_of(1)).value(), (Bytes{0, 1, 2, 255}));
+  for (const std::uint8_t digest : {std::uint8_t{2}, std::uint8_t{3}}) {  // unknown, too long
+    EXPECT_EQ(client.proof(root_of(digest)).error().kind, ErrorKind::kBadInput);
+  }
+  EXPECT_EQ(client.proof(root_of(4)).error().kind, ErrorKind::kNetwork);
+}
+
 TEST_F(LedgerServerTest, NobodyThereIsANetworkError) {
   const LedgerServerAddress gone = address();
   server_.reset();
@@ -161,6 +176,8 @@ TEST_F(LedgerServerTest, RefusesOtherRequests) {
   }
   EXPECT_THAT(ask(net::testing::get("/v1/claims/0x12")), HasSubstr(" 400 "));
   EXPECT_THAT(ask(net::testing::get("/v1/claims/" + std::string(66, 'x'))), HasSubstr(" 400 "));
+  EXPECT_THAT(ask(net::testing::get("/v1/proofs/0x12")), HasSubstr(" 400 "));
+  EXPECT_THAT(ask(net::testing::get("/v1/proofs/../genesis")), HasSubstr(" 400 "));
   EXPECT_THAT(ask(net::testing::get("/v1/ledger/transactions")), HasSubstr(" 405 "));
   EXPECT_THAT(ask(net::testing::get("/v1/ledger")), HasSubstr(" 404 "));
   EXPECT_THAT(ask(net::testing::get("/livez")), HasSubstr(" 200 "));
@@ -180,6 +197,8 @@ TEST_F(LedgerServerTest, APortThatIsNotThereHasNoRoutes) {
   };
   EXPECT_EQ(status(*only_data, "/v1/ledger/genesis"), "404");
   EXPECT_EQ(status(*only_data, "/v1/claims/" + to_hex(root_of(1))), "200");
+  EXPECT_EQ(status(*only_data, "/v1/proofs/" + to_hex(root_of(1))), "200");
+  EXPECT_EQ(status(*only_ledger, "/v1/proofs/" + to_hex(root_of(1))), "404");
   EXPECT_EQ(status(*only_ledger, "/v1/ledger/genesis"), "200");
   EXPECT_EQ(status(*only_ledger, "/v1/claims/" + to_hex(root_of(1))), "404");
 }

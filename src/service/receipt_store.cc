@@ -187,8 +187,17 @@ Status ReceiptStore::Impl::insert(const StoredReceipt& receipt) {
 void ReceiptStore::Impl::write(std::vector<Put>& batch) {
   Status whole = run("BEGIN IMMEDIATE");
   for (std::size_t i = 0; i < batch.size() && whole; ++i) {
-    batch[i].status = insert(batch[i].receipt);
-    if (!batch[i].status && batch[i].status.error().kind == ErrorKind::kIo) whole = batch[i].status;
+    whole = run("SAVEPOINT receipt");
+    if (!whole) break;
+    Status& status = batch[i].status;
+    status = insert(batch[i].receipt);
+    if (!status && status.error().kind == ErrorKind::kIo) {
+      whole = status;
+      break;
+    }
+    // While nobody can read it: what was not told is not here.
+    if (status && tell) status = tell(batch[i].receipt.text);
+    whole = run(status ? "RELEASE receipt" : "ROLLBACK TO receipt; RELEASE receipt");
   }
   if (whole) whole = run("COMMIT");
   if (whole) return;
@@ -205,10 +214,7 @@ void ReceiptStore::Impl::write_for_ever() {
     queued_bytes = 0;
     lock.unlock();
     write(batch);
-    for (Put& put : batch) {
-      if (put.status && tell) put.status = tell(put.receipt.text);
-      put.done(std::move(put.status));
-    }
+    for (Put& put : batch) put.done(std::move(put.status));
     batch.clear();
     lock.lock();
   }

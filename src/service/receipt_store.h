@@ -53,9 +53,9 @@ class ReceiptStore {
   // again is a success; another under the same id kBadInput, and the first stays.
   void put(StoredReceipt receipt, std::function<void(Status)> done);
 
-  // `tell` is called on the writing thread with each receipt that is on disk, before its `done`,
-  // which gets its error: for whoever must have a receipt before anybody hears of it. Once, before
-  // the first put.
+  // `tell` is called on the writing thread with each receipt that can be kept, before anybody can
+  // read it here; with its error, which `done` gets, it is not kept. For whoever must have a
+  // receipt before anybody hears of it. Once, before the first put.
   void tell_first(std::function<Status(const std::string& text)> tell);
 
   // Nothing where there is none, or where it is another API key's. Any thread.

@@ -69,6 +69,32 @@ TEST(ReceiptStoreTest, TheSameAgainIsFineAndAnotherUnderTheSameIdIsNot) {
   EXPECT_EQ(**store->get(receipt(1).id, Hash{}), "one");
 }
 
+TEST(ReceiptStoreTest, WhatWasNotToldIsNeverRead) {
+  const TestFolder folder;
+  auto store = *ReceiptStore::open(folder / "r.sqlite");
+  std::vector<std::string> told;
+  bool takes = false, was_readable = false;
+  store->tell_first([&](const std::string& text) -> Status {
+    told.push_back(text);
+    was_readable |= takes && store->get(receipt(1).id, Hash{})->has_value();
+    return takes ? Status() : fail(ErrorKind::kNetwork, "nobody is there");
+  });
+  const Status refused = put(*store, receipt(1, "one"));
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, ErrorKind::kNetwork);
+  EXPECT_EQ(*store->get(receipt(1).id, Hash{}), std::nullopt);
+  takes = true;
+  EXPECT_TRUE(put(*store, receipt(1, "one")));
+  EXPECT_FALSE(was_readable);
+  EXPECT_EQ(**store->get(receipt(1).id, Hash{}), "one");
+  // Of two answers the second is told to nobody; the same again may be told again, and stays.
+  EXPECT_FALSE(put(*store, receipt(1, "two")));
+  takes = false;
+  EXPECT_FALSE(put(*store, receipt(1, "one")));
+  EXPECT_EQ(**store->get(receipt(1).id, Hash{}), "one");
+  EXPECT_EQ(told, (std::vector<std::string>{"one", "one", "one"}));
+}
+
 TEST(ReceiptStoreTest, ManyAtOnceShareFlushesAndAllArrive) {
   const TestFolder folder;
   auto store = *ReceiptStore::open(folder / "r.sqlite");
