@@ -64,12 +64,20 @@ void climb_ledger(std::vector<LadderLine>& lines, const rollup::Whereabouts& whe
   };
   set(kPosted, Rung::kPass,
       "batch " + std::to_string(where.batch) + ", claim " + std::to_string(where.index));
+  if (where.attended != 0 && lines[kRecomputed].state == Rung::kNotYet) {
+    lines[kRecomputed].why = std::to_string(where.attended) +
+                             (where.attended == 1 ? " account says" : " accounts say") +
+                             " on the ledger to have done so; to see for yourself run otr verify "
+                             "with --recompute";
+  }
   if (!proven && !where.drawn) {
     set(kProven, Rung::kNotYet, "the beacon of its batch is not revealed");
   } else if (!proven && !*where.drawn) {
     set(kProven, Rung::kPass, "not drawn");
   } else if (!proven && where.is_checked) {
-    set(kProven, Rung::kPass, "drawn, and executed again by a quorum: no proof");
+    set(kProven, Rung::kPass,
+        where.is_proven ? "drawn and proven; a quorum of checkers has verified the proof"
+                        : "drawn, and executed again by a quorum: no proof");
   } else if (!proven) {
     set(kProven, Rung::kNotYet, "drawn, and not checked by anybody the ledger names");
   }
@@ -79,6 +87,8 @@ void climb_ledger(std::vector<LadderLine>& lines, const rollup::Whereabouts& whe
       return set(kFinal, Rung::kPass, std::string(rollup::name_of(where.standing)));
     case Standing::kRefuted:
       return set(kFinal, Rung::kFail, "proven false on the ledger, its operator slashed");
+    case Standing::kCanary:
+      return set(kFinal, Rung::kFail, "a canary: its own client took it back, it was false");
     case Standing::kVoid:
       return set(kFinal, Rung::kFail, "void: its operator or its model fell before it was final");
     default:
