@@ -63,6 +63,7 @@ struct Attack {
 [[nodiscard]] std::span<const Attack> attacks_on_batches();
 [[nodiscard]] std::span<const Attack> attacks_on_draws();
 [[nodiscard]] std::span<const Attack> attacks_on_games();
+[[nodiscard]] std::span<const Attack> attacks_on_attention();
 [[nodiscard]] std::span<const Attack> attacks_on_money();
 [[nodiscard]] std::span<const Attack> attacks_on_ledger();
 

@@ -84,6 +84,7 @@ class LyingData : public rollup::DataPort {
     ++answers;
     return texts;
   }
+  Result<Bytes> proof(const Hash& digest) override { return there_.proof(digest); }
   std::uint64_t answers = 0;
 
  private:

@@ -3,9 +3,9 @@
 #include <array>
 
 #include "crypto/sha256.h"
-#include "ledger/fields.h"
-#include "protocol/eip712.h"
+#include "node/proof.h"
 #include "rollup/batch_data.h"
+#include "sim/cast.h"
 #include "sim/trial.h"
 
 namespace otr::sim {
@@ -173,14 +173,8 @@ Outcome beacon_takeover(std::uint64_t seed) {
 }
 
 crypto::Signature check_of(World& world, std::uint8_t checker, const ledger::CheckDraw& body) {
-  const Hash words =
-      protocol::StructHasher("Check(bytes32 claimHash,uint8 lane,bytes32 digest,uint64 round)")
-          .word(body.claim_hash)
-          .number(body.lane)
-          .word(body.digest)
-          .number(world.state().batches.at(body.batch).round)
-          .finish();
-  return world.checker(checker).sign(protocol::signing_digest(world.state().id, words));
+  const std::uint64_t round = world.state().batches.at(body.batch).round;
+  return world.checker(checker).sign(ledger::check_digest(world.state().id, body, round));
 }
 
 // All checkers say that a lie is true. A check is no verdict: the game goes on, and wins.
@@ -212,7 +206,7 @@ Outcome colluding_quorum(std::uint64_t seed) {
   return trial.finish();
 }
 
-// One checker of three signs three times.
+// One checker of three signs three times, and once more.
 Outcome quorum_of_one(std::uint64_t seed) {
   WorldOptions options = all_drawn();
   options.checkers = 3;
@@ -229,8 +223,107 @@ Outcome quorum_of_one(std::uint64_t seed) {
                          .digest = answered.digest};
   body.signatures.assign(3, check_of(world, 1, body));
   trial.strike();
+  trial.expect(world.send(cheat.signers.operator_key, body).has_value(), "its own was not taken");
+  trial.expect(!world.state().claims.at({1, 0}).checked, "one has made a quorum");
   trial.refused(world.send(cheat.signers.operator_key, body));
   return trial.finish();
+}
+
+// A proof of a claim that is named for an answer, bound to a value.
+Bytes proof_of(const World& world, const protocol::Receipt& receipt, const Hash& value) {
+  return node::prove_receipt(*protocol::encode_receipt(receipt), world.weights().artifact,
+                             {.beacon = value})
+      .value();
+}
+
+// An operator by hand: its claim is posted, and its draw answered with what `name` puts on a shelf.
+// The checker of the genesis signs nothing.
+struct Answered {
+  explicit Answered(std::uint64_t seed) : trial(seed, drawn_and_checked()) {}
+  static WorldOptions drawn_and_checked() {
+    WorldOptions options = all_drawn();
+    options.checkers = 1;
+    return options;
+  }
+  protocol::Receipt honest() {
+    return attested(answer_honestly(trial.world.weights(), trial.world.request(),
+                                    trial.world.prompt(), cheat.signers),
+                    cheat);
+  }
+  void answer(const protocol::Receipt& receipt, bool is_true,
+              const std::function<Hash(const Hash& value)>& name) {
+    World& world = trial.world;
+    trial.strike();
+    key = trial.post(cheat, receipt, is_true);
+    const auto step = std::exchange(cheat.node->step, [](std::uint64_t) { return Status(); });
+    (void)world.run_until([&] { return is_revealed(world, key.batch); }, 20'000);
+    const Hash& value = world.state().beacon.at(world.state().batches.at(key.batch).round).value;
+    const Status sent = world.send(
+        cheat.signers.operator_key,
+        ledger::AnswerDraw{.batch = key.batch,
+                           .index = key.index,
+                           .claim_hash = protocol::digest_of(receipt.claim, receipt.ledger),
+                           .path = {},
+                           .lane = 1,
+                           .digest = name(value)});
+    trial.expect(sent.has_value(), "the answer was not taken");
+    cheat.node->step = step;
+    (void)world.run_until([&] { return checker->role->gauges().disagreed == 1; }, 20'000);
+    trial.expect(checker->role->gauges().disagreed == 1, "the checker has not seen through it");
+  }
+  void expect_unchecked() {
+    trial.expect(!trial.world.state().claims.at(key).checked, "it was checked");
+    trial.caught(Tier::kDraw, "NOT_CHECKED");
+  }
+
+  Trial trial;
+  LiarsDefence defence{trial.world.weights(), token_at(2, 5), false};
+  OperatorNode& cheat = trial.cheat(std::ref(defence));
+  ProofShelf shelf{*cheat.data};
+  std::unique_ptr<CheckerNode> checker = add_checker(trial.world, 0, shelf);
+  ledger::ClaimKey key;
+};
+
+// A proof that was made before anybody could know what would be drawn.
+Outcome stale_beacon_proof(std::uint64_t seed) {
+  Answered play(seed);
+  const auto receipt = play.honest();
+  play.answer(receipt, true, [&](const Hash&) {
+    return play.shelf.put(proof_of(play.trial.world, receipt, World::beacon_value(1)));
+  });
+  play.expect_unchecked();
+  return play.trial.finish();
+}
+
+// For a lie there is no proof, so that of a true claim is named. The fisherman does the rest.
+Outcome proof_of_another(std::uint64_t seed) {
+  Answered play(seed);
+  World& world = play.trial.world;
+  FishermanNode& fisherman = play.trial.fisherman();
+  fisherman.node->link.is_cut = true;  // until the checker has looked
+  const auto truth = play.honest();
+  const auto forged = attested(
+      forge_token(world.weights(), truth.request, world.prompt(), 0, 5, play.cheat.signers),
+      play.cheat);
+  play.answer(forged, false,
+              [&](const Hash& value) { return play.shelf.put(proof_of(world, truth, value)); });
+  play.trial.expect(!world.state().claims.at(play.key).checked, "it was checked");
+  fisherman.node->link.is_cut = false;
+  (void)play.trial.until(EventKind::kRefuted);
+  return play.trial.finish();
+}
+
+// A proof with one bit changed.
+Outcome changed_proof(std::uint64_t seed) {
+  Answered play(seed);
+  const auto receipt = play.honest();
+  play.answer(receipt, true, [&](const Hash& value) {
+    Bytes proof = proof_of(play.trial.world, receipt, value);
+    proof[proof.size() - 1 - seed % (proof.size() / 2)] ^= 1;
+    return play.shelf.put(std::move(proof));
+  });
+  play.expect_unchecked();
+  return play.trial.finish();
 }
 
 constexpr Demanded draw(std::string_view how, std::string_view losers, std::string_view rule) {
@@ -259,6 +352,14 @@ constexpr std::array kAttacks = {
            "all checkers sign that a lie is true",
            {Tier::kOptimistic, "STEP_MISMATCH", "cheat", "SET-30"},
            colluding_quorum},
+    Attack{"stale-beacon-proof", "a draw is answered with a proof made before it",
+           draw("NOT_CHECKED", "", "SET-30"), stale_beacon_proof},
+    Attack{"proof-of-another",
+           "a drawn lie is answered with the proof of a true claim",
+           {Tier::kOptimistic, "STEP_MISMATCH", "cheat", "SET-30"},
+           proof_of_another},
+    Attack{"changed-proof", "a draw is answered with a proof that was changed",
+           draw("NOT_CHECKED", "", "SET-30"), changed_proof},
     Attack{"quorum-of-one", "one checker signs for three", ruled("QUORUM_MISSING", "SET-30"),
            quorum_of_one},
 };

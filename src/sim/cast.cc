@@ -1,10 +1,13 @@
 #include "sim/cast.h"
 
+#include <stdlib.h>
+
 #include <algorithm>
 #include <optional>
 #include <utility>
 
-#include "dispute/position.h"
+#include "base/check.h"
+#include "crypto/sha256.h"
 #include "machine/tensors.h"
 #include "rollup/batch_data.h"
 #include "rollup/clocks.h"
@@ -19,24 +22,6 @@ Hash random_hash(Random& random) {
   Hash hash;
   for (auto& byte : hash) byte = static_cast<std::uint8_t>(random.below(256));
   return hash;
-}
-
-// One element of a tensor of a layer, and with `is_leaf_alone` nothing that follows from it.
-Alter wrong_element(referee::Position at, Tensor tensor, std::uint64_t index, bool is_leaf_alone) {
-  return [=](const dispute::Execution& execution, referee::Position position,
-             trace::MicroTensors& tensors) {
-    if (position != at) return;
-    trace::MicroTensors changed = tensors;
-    std::int64_t& value = changed[static_cast<std::size_t>(tensor)][index];
-    value += value < machine::info(tensor).hi ? 1 : -1;
-    if (is_leaf_alone) {
-      tensors = std::move(changed);
-      return;
-    }
-    const auto next = static_cast<Tensor>(static_cast<int>(tensor) + 1);
-    dispute::Computed forced = dispute::compute_from(execution, at, next, std::move(changed));
-    if (!forced.stop) tensors = std::move(forced.tensors);
-  };
 }
 
 }  // namespace
@@ -56,7 +41,7 @@ protocol::Receipt Liar::forge_tensor(const protocol::SignedRequest& request,
   const Tensor tensor = tensors[random.below(tensors.size())];
   const std::uint64_t size =
       machine::shape_of(facts.program, sampling, at.t, at.layer, tensor).size();
-  const Alter alter = wrong_element(at, tensor, random.below(size), is_leaf_alone);
+  const Alter alter = element_changed(at, tensor, random.below(size), is_leaf_alone);
   protocol::Receipt forged = forge_execution(weights_, request, honest.prompt_ids, alter, signers);
   defences_.try_emplace(forged.claim.trace_root, weights_, alter, true);
   return forged;
@@ -134,13 +119,28 @@ Result<std::vector<std::string>> BentData::receipts(const Hash& batch_root) {
   if (service == Service::kShort) texts.pop_back();
   if (service == Service::kShuffled) std::ranges::reverse(texts);
   if (service == Service::kGarbage) one[random_.below(one.size())] ^= 1;
-  if (service != Service::kPrompt && service != Service::kOutput) return texts;
+  if (service != Service::kPrompt && service != Service::kOutput && service != Service::kCounter) {
+    return texts;
+  }
   OTR_TRY_ASSIGN(protocol::Receipt receipt, protocol::decode_receipt(one));
+  if (service == Service::kCounter) {
+    ++receipt.request.request.counter;
+    OTR_TRY_ASSIGN(one, protocol::encode_receipt(receipt));
+    return texts;
+  }
   auto& ids = service == Service::kPrompt ? receipt.prompt_ids : receipt.output_ids;
   if (!ids.empty()) ids[random_.below(ids.size())] = static_cast<std::uint32_t>(random_.next());
   if (random_.below(4) == 0) ids.clear();
   OTR_TRY_ASSIGN(one, protocol::encode_receipt(receipt));
   return texts;
+}
+
+Result<Bytes> BentData::proof(const Hash& digest) {
+  if (service_ == Service::kSilent) return fail(ErrorKind::kNetwork, "SIMULATED: nobody there.");
+  if (service_ == Service::kRefuses) return fail(ErrorKind::kBadInput, "SIMULATED: refused.");
+  OTR_TRY_ASSIGN(Bytes proof, there_.proof(digest));
+  if (service_ == Service::kGarbage) proof[random_.below(proof.size())] ^= 1;
+  return proof;
 }
 
 Status Accuser::step(std::uint64_t now) {
@@ -208,6 +208,58 @@ Status Accuser::play(std::uint64_t number, std::uint64_t now) {
            referee::Proof{.kind = referee::ProofKind::kStep, .tensor = Tensor::kToken, .index = 0});
   if (bluff || bluff.error().kind != ErrorKind::kReject) return bluff;
   return move(number, dispute::Concede{});
+}
+
+std::unique_ptr<CheckerNode> add_checker(World& world, std::uint8_t number,
+                                         rollup::DataPort& data) {
+  auto made = std::make_unique<CheckerNode>(CheckerNode{
+      .node = &world.add_node("checker"), .key = world.checker(number), .data = &data, .role = {}});
+  const crypto::PrivateKey patron = world.funded_key(1'000);
+  OTR_CHECK(world.send(patron, ledger::Transfer{made->key.address(), 900}).has_value());
+  CheckerNode& checker = *made;
+  checker.node->boot = [&world, &checker](Node& self) -> Status {
+    checker.role = std::make_unique<rollup::Checker>(
+        *self.mirror, rollup::CheckerOptions{
+                          .key = checker.key,
+                          .weights = [&world](const Hash&) { return &world.weights(); },
+                          .data = [&checker](const crypto::Address&) { return checker.data; }});
+    self.step = [&checker](std::uint64_t now) { return checker.role->step(now); };
+    self.kill = [&checker] { checker.role.reset(); };
+    return {};
+  };
+  return made;
+}
+
+protocol::Receipt attested(protocol::Receipt receipt, const OperatorNode& by) {
+  receipt.evidence_kind = protocol::kSession;
+  receipt.session = by.session;
+  return receipt;
+}
+
+ProofFolder::ProofFolder() {
+  std::string name = (std::filesystem::temp_directory_path() / "otr-proofs-XXXXXX").string();
+  OTR_CHECK(::mkdtemp(name.data()) != nullptr);
+  path_ = name;
+}
+
+ProofFolder::~ProofFolder() {
+  std::error_code ignored;
+  std::filesystem::remove_all(path_, ignored);
+}
+
+rollup::ProverOptions ProofFolder::at_once() const {
+  return {.folder = path_, .ns_per_unit = 1, .beside = [](const auto& run) { run(); }};
+}
+
+Result<Bytes> ProofShelf::proof(const Hash& digest) {
+  const auto found = proofs_.find(digest);
+  return found != proofs_.end() ? Result<Bytes>(found->second) : there_.proof(digest);
+}
+
+Hash ProofShelf::put(Bytes proof) {
+  const Hash digest = crypto::sha256({proof});
+  proofs_[digest] = std::move(proof);
+  return digest;
 }
 
 }  // namespace otr::sim

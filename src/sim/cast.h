@@ -4,6 +4,7 @@
 #define OTR_SIM_CAST_H_
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -11,10 +12,12 @@
 #include <vector>
 
 #include "crypto/secp256k1.h"
+#include "rollup/checker.h"
 #include "rollup/mirror.h"
 #include "rollup/ports.h"
 #include "sim/liar.h"
 #include "sim/network.h"
+#include "sim/world.h"
 
 namespace otr::sim {
 
@@ -71,11 +74,12 @@ enum class Service : std::uint8_t {
   kShort,     // one receipt less
   kShuffled,  // receipts in another order
   kGarbage,
-  kPrompt,  // other prompt ids
-  kOutput,  // other output ids
-  kFickle,  // each time another of these
+  kPrompt,   // other prompt ids
+  kOutput,   // other output ids
+  kCounter,  // another counter of the client under the same task id
+  kFickle,   // each time another of these
 };
-inline constexpr std::uint64_t kServices = 10;
+inline constexpr std::uint64_t kServices = 11;
 
 // What an operator's server makes of what it holds. `there` and `random` must outlive it.
 class BentData : public rollup::DataPort {
@@ -83,6 +87,7 @@ class BentData : public rollup::DataPort {
   BentData(rollup::DataPort& there, Service service, Random& random)
       : there_(there), service_(service), random_(random) {}
   Result<std::vector<std::string>> receipts(const Hash& batch_root) override;
+  Result<Bytes> proof(const Hash& digest) override;
 
  private:
   rollup::DataPort& there_;
@@ -111,6 +116,51 @@ class Accuser {
   Status move(std::uint64_t number, dispute::Action action);
   rollup::Mirror& mirror_;
   const AccuserOptions options_;
+};
+
+// A checker of the genesis (WorldOptions.checkers) as a process of its world.
+struct CheckerNode {
+  Node* node = nullptr;
+  crypto::PrivateKey key;
+  rollup::DataPort* data = nullptr;  // whoever operates, this is who serves
+  std::unique_ptr<rollup::Checker> role;
+};
+// With money for fees. `world` and `data` must outlive it.
+[[nodiscard]] std::unique_ptr<CheckerNode> add_checker(World& world, std::uint8_t number,
+                                                       rollup::DataPort& data);
+
+// The receipt with the session that signed it: as a gateway gives it, and as a proof needs it.
+[[nodiscard]] protocol::Receipt attested(protocol::Receipt receipt, const OperatorNode& by);
+
+// A folder for proofs that goes with it.
+class ProofFolder {
+ public:
+  ProofFolder();
+  ~ProofFolder();
+  ProofFolder(const ProofFolder&) = delete;
+  ProofFolder& operator=(const ProofFolder&) = delete;
+  // A prover whose proofs take no time.
+  [[nodiscard]] rollup::ProverOptions at_once() const;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+// Serves what another serves, and proofs by the digests under which they are put here.
+class ProofShelf : public rollup::DataPort {
+ public:
+  explicit ProofShelf(rollup::DataPort& there) : there_(there) {}
+  Result<std::vector<std::string>> receipts(const Hash& batch_root) override {
+    return there_.receipts(batch_root);
+  }
+  Result<Bytes> proof(const Hash& digest) override;
+  // Its digest.
+  Hash put(Bytes proof);
+
+ private:
+  rollup::DataPort& there_;
+  std::map<Hash, Bytes> proofs_;
 };
 
 }  // namespace otr::sim

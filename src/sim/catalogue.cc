@@ -43,9 +43,10 @@ std::string shortcoming(const Attack& attack, const Outcome& outcome) {
 
 std::vector<Attack> catalogue() {
   std::vector<Attack> all;
-  for (const auto group : {attacks_on_receipts(), attacks_on_sessions(), attacks_on_traces(),
-                           attacks_on_data(), attacks_on_batches(), attacks_on_draws(),
-                           attacks_on_games(), attacks_on_money(), attacks_on_ledger()}) {
+  for (const auto group :
+       {attacks_on_receipts(), attacks_on_sessions(), attacks_on_traces(), attacks_on_data(),
+        attacks_on_batches(), attacks_on_draws(), attacks_on_games(), attacks_on_attention(),
+        attacks_on_money(), attacks_on_ledger()}) {
     all.insert(all.end(), group.begin(), group.end());
   }
   return all;

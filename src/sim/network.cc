@@ -49,11 +49,19 @@ Status Link::submit(ByteView transaction) {
   return done;
 }
 
+Status DataLink::reach() {
+  if (there_ != nullptr && !weather_.random.chance(weather_.faults.lose_request)) return {};
+  return fail(ErrorKind::kNetwork, "SIMULATED: no answer.");
+}
+
 Result<std::vector<std::string>> DataLink::receipts(const Hash& batch_root) {
-  if (there_ == nullptr || weather_.random.chance(weather_.faults.lose_request)) {
-    return fail(ErrorKind::kNetwork, "SIMULATED: no answer.");
-  }
+  OTR_TRY(reach());
   return there_->receipts(batch_root);
+}
+
+Result<Bytes> DataLink::proof(const Hash& digest) {
+  OTR_TRY(reach());
+  return there_->proof(digest);
 }
 
 Status Disk::append(std::string_view record) {

@@ -70,9 +70,11 @@ class DataLink : public rollup::DataPort {
  public:
   DataLink(Weather& weather, rollup::DataPort* there) : weather_(weather), there_(there) {}
   Result<std::vector<std::string>> receipts(const Hash& batch_root) override;
+  Result<Bytes> proof(const Hash& digest) override;
   void lead_to(rollup::DataPort* there) { there_ = there; }
 
  private:
+  [[nodiscard]] Status reach();
   Weather& weather_;
   rollup::DataPort* there_;
 };

@@ -310,6 +310,7 @@ TEST(Watchers, ABatchMissedOnceIsLookedThroughLater) {
       if (root == missing_) return fail(ErrorKind::kNetwork, "SIMULATED: lost.");
       return there_.receipts(root);
     }
+    Result<Bytes> proof(const Hash& digest) override { return there_.proof(digest); }
 
    private:
     rollup::DataPort& there_;
@@ -388,6 +389,23 @@ TEST(Operators, AnyBeginningOfAJournalOpens) {
   Records damaged = whole;
   damaged.records.erase(damaged.records.begin());  // a batch without its receipt
   EXPECT_EQ(open(damaged).error().kind, ErrorKind::kBadInput);
+}
+
+// Both posted would be an equivocation, which a client could bring about with two gateways.
+TEST(Operators, TheSecondAnswerToARequestIsNotTaken) {
+  World world({});
+  OperatorNode& honest = world.add_operator("operator");
+  const auto request = world.request();
+  const auto one = *protocol::encode_receipt(
+      answer_honestly(world.weights(), request, world.prompt(), honest.signers));
+  const auto two = *protocol::encode_receipt(
+      forge_token(world.weights(), request, world.prompt(), 2, 5, honest.signers));
+  const std::uint64_t now = world.weather().now;
+  ASSERT_TRUE(honest.role->add(one, now));
+  const Status second = honest.role->add(two, now);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, "OTHER_ANSWER");
+  EXPECT_TRUE(honest.role->add(one, now));
 }
 
 // A session that can no more be posted stands in nobody's way, and a payment that got lost is asked

@@ -57,8 +57,8 @@ void SeedPlay::set_stage() {
   const std::uint64_t cheats = random_.below(4);
   for (std::uint64_t i = 0; i < honest; ++i) add_player(Kind::kHonest);
   for (std::uint64_t i = 0; i < cheats; ++i) {
-    const Kind kinds[] = {Kind::kLiar, Kind::kLiar, Kind::kFallsSilent, Kind::kNeverPosts,
-                          Kind::kEquivocates};
+    const Kind kinds[] = {Kind::kLiar,       Kind::kLiar,        Kind::kFallsSilent,
+                          Kind::kNeverPosts, Kind::kEquivocates, Kind::kCanary};
     add_player(kinds[random_.below(std::size(kinds))]);
   }
   // The first is honest and has its float, so that INV-6 speaks of every seed.
@@ -75,6 +75,10 @@ void SeedPlay::add_player(Kind kind) {
     const auto defence = static_cast<Defence>(random_.below(kDefences));
     player.liar = std::make_unique<Liar>(world_.weights(), defence);
   }
+  if (kind == Kind::kCanary) {
+    const crypto::PrivateKey& funder = funders_.emplace_back(world_.funded_key(10 * kStake));
+    player.canaries = std::make_unique<CanaryNode>(world_, funder);
+  }
   const std::uint64_t batch_every_ms = random_.below(1'500);
   const auto max_batch = static_cast<std::uint32_t>(1 + random_.below(6));
   player.at = &world_.add_operator("operator " + std::to_string(players_.size()), kStake,
@@ -82,6 +86,11 @@ void SeedPlay::add_player(Kind kind) {
                                      options.batch_every_ms = batch_every_ms;
                                      options.max_batch = max_batch;
                                      if (player.liar) options.respond = std::ref(*player.liar);
+                                     if (player.canaries) {
+                                       options.respond = [&player](const auto&... all) {
+                                         return player.canaries->respond(all...);
+                                       };
+                                     }
                                    });
   Node& node = *player.at->node;
   node.period_ms = 100 + random_.below(300);
@@ -112,8 +121,9 @@ void SeedPlay::add_hunter(std::uint64_t number) {
   const auto check_ppm = static_cast<std::uint32_t>(is_lazy ? random_.below(500'000) : 1'000'000);
   FishermanNode& made = world_.add_fisherman(
       "fisherman " + std::to_string(number), is_poor ? 9'000 : kFloat,
-      [this, check_ppm](rollup::FishermanOptions& options) {
+      [this, check_ppm, number](rollup::FishermanOptions& options) {
         options.check_ppm = check_ppm;
+        options.attends = number % 2 == 0;
         options.data = [this](const crypto::Address& address) { return data_of(address); };
       });
   made.node->period_ms = 100 + random_.below(500);
@@ -165,7 +175,7 @@ void SeedPlay::add_client() {
 
 bool SeedPlay::is_honest(const crypto::Address& operator_address) const {
   return std::ranges::any_of(players_, [&](const Player& player) {
-    return player.kind == Kind::kHonest &&
+    return (player.kind == Kind::kHonest || player.kind == Kind::kCanary) &&
            player.at->signers.operator_key.address() == operator_address;
   });
 }
@@ -187,6 +197,11 @@ void SeedPlay::ask() {
   const auto honest = [&] {
     return answer_honestly(world_.weights(), request, world_.prompt(), signers);
   };
+  if (player.kind == Kind::kCanary) {
+    if (!player.is_canary_due) player.canaries->make(*player.at);
+    player.is_canary_due = true;
+    return;
+  }
   if (player.kind == Kind::kEquivocates) {
     Liar liar(world_.weights(), Defence::kYields);
     const bool is_true_posted = random_.below(2) == 0;
@@ -219,6 +234,9 @@ void SeedPlay::tell(Player& player, protocol::Receipt receipt, bool is_for_posti
 
 // Hands the operators what they have not acknowledged; some gateways try only once.
 void SeedPlay::give() {
+  for (Player& player : players_) {
+    if (player.is_canary_due) player.is_canary_due = !player.canaries->hand_over();
+  }
   for (Told& told : told_) {
     if (!told.is_for_posting || told.is_given || !told.player->at->role) continue;
     Node& node = *told.player->at->node;
@@ -256,7 +274,8 @@ void SeedPlay::break_something() {
 
 // A worker goes, another comes; what is not posted of the old session never will be.
 void SeedPlay::revoke(Player& player) {
-  if (world_.stake(*player.at) == 0) return;
+  // A canary that can be posted no more burns its bond: nobody who funds canaries does this.
+  if (world_.stake(*player.at) == 0 || player.canaries) return;
   const Hash old = player.at->signers.session.session;
   world_.new_session(*player.at);
   (void)world_.send(player.at->signers.operator_key, ledger::RevokeSession{old});
@@ -271,6 +290,9 @@ bool SeedPlay::is_settled() {
   }
   for (const auto& [hash, force] : state.forces) {
     if (force.status == ledger::ForceStatus::kOpen) return false;
+  }
+  for (const auto& [key, canary] : state.canaries) {
+    if (canary.status == ledger::CanaryStatus::kOpen) return false;
   }
   for (const auto& [number, batch] : state.batches) {
     if (ledger::is_void(state, batch)) continue;

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "sim/canary_node.h"
 #include "sim/cast.h"
 #include "sim/seed_run.h"
 #include "sim/world.h"
@@ -20,12 +21,14 @@ namespace otr::sim {
 inline constexpr std::uint64_t kStake = 10'000'000;
 inline constexpr std::uint64_t kFloat = 1'000'000;
 
-enum class Kind : std::uint8_t { kHonest, kLiar, kFallsSilent, kNeverPosts, kEquivocates };
+enum class Kind : std::uint8_t { kHonest, kLiar, kFallsSilent, kNeverPosts, kEquivocates, kCanary };
 
 struct Player {
   Kind kind = Kind::kHonest;
   OperatorNode* at = nullptr;
   std::unique_ptr<Liar> liar;
+  std::unique_ptr<CanaryNode> canaries;
+  bool is_canary_due = false;      // made, and not yet handed over
   std::unique_ptr<BentData> data;  // as others reach it
   bool is_silent = false;          // from now on
 };
@@ -89,7 +92,7 @@ class SeedPlay {
   std::deque<Player> players_;
   std::deque<Told> told_;
   std::vector<Hunter> hunters_;
-  std::deque<crypto::PrivateKey> accusers_;
+  std::deque<crypto::PrivateKey> accusers_, funders_;
   std::deque<std::uint32_t> accusations_;  // left to each
   std::vector<std::unique_ptr<Accuser>> accuser_roles_;
   std::vector<std::unique_ptr<rollup::Watcher>> watchers_;  // of the client, by player

@@ -33,7 +33,7 @@ void SeedPlay::check_operators() {
     const ledger::Operator& self =
         world_.state().operators.at(player.at->signers.operator_key.address());
     if (!player.at->role) fail(name + " does not start: " + player.at->node->last_error);
-    if (player.kind != Kind::kHonest) continue;
+    if (player.kind != Kind::kHonest && player.kind != Kind::kCanary) continue;
     if (self.epoch != 0 || self.stake != kStake) fail("INV-5: honest " + name + " was slashed");
     if (self.reserved != 0) fail(name + " has " + std::to_string(self.reserved) + " reserved");
   }
@@ -41,6 +41,9 @@ void SeedPlay::check_operators() {
     if (is_honest(force.operator_address) && force.status == ledger::ForceStatus::kOpen) {
       fail("a force against an honest operator is still open");
     }
+  }
+  for (const auto& [key, canary] : world_.state().canaries) {
+    if (canary.status != ledger::CanaryStatus::kRevealed) fail("SET-37: a canary was forgotten");
   }
   for (const auto& [number, game] : world_.state().games) {
     if (game.stage != ledger::Stage::kEnded) fail("game " + std::to_string(number) + " is open");
@@ -138,6 +141,7 @@ SeedReport SeedPlay::report() {
                     .operators = static_cast<std::uint32_t>(players_.size()),
                     .fishermen = static_cast<std::uint32_t>(hunters_.size()),
                     .games = static_cast<std::uint32_t>(state.games.size()),
+                    .canaries = static_cast<std::uint32_t>(state.canaries.size()),
                     .cuts = cuts_};
   for (const Player& player : players_) {
     report.cheats += player.kind != Kind::kHonest;
@@ -166,14 +170,14 @@ std::string describe(const SeedReport& report) {
   const auto count = [](std::uint64_t n, const char* what) {
     return std::to_string(n) + " " + what;
   };
-  std::string line = "seed " + std::to_string(report.seed) + "  " +
-                     count(report.operators, "operators (") + count(report.cheats, "cheats)  ") +
-                     count(report.true_claims, "true and ") +
-                     count(report.false_claims, "false claims  ") + count(report.games, "games (") +
-                     count(report.refuted, "refuted, ") + count(report.upheld, "upheld)  ") +
-                     count(report.slashed, "slashed  ") + count(report.kills, "kills  ") +
-                     count(report.cuts, "cuts  ") + count(report.virtual_ms / 1000, "s  ") +
-                     "tip " + to_hex(report.tip).substr(0, 16);
+  std::string line =
+      "seed " + std::to_string(report.seed) + "  " + count(report.operators, "operators (") +
+      count(report.cheats, "cheats)  ") + count(report.true_claims, "true and ") +
+      count(report.false_claims, "false claims  ") + count(report.games, "games (") +
+      count(report.refuted, "refuted, ") + count(report.upheld, "upheld)  ") +
+      count(report.slashed, "slashed  ") + count(report.canaries, "canaries  ") +
+      count(report.kills, "kills  ") + count(report.cuts, "cuts  ") +
+      count(report.virtual_ms / 1000, "s  ") + "tip " + to_hex(report.tip).substr(0, 16);
   for (const std::string& failure : report.failures) line += "\n  FAILED: " + failure;
   return line;
 }

@@ -26,6 +26,7 @@ struct SeedReport {
   std::uint32_t true_claims = 0, false_claims = 0;
   std::uint32_t games = 0, refuted = 0, upheld = 0;
   std::uint32_t slashed = 0;
+  std::uint32_t canaries = 0;
   std::uint32_t kills = 0, cuts = 0;
 };
 

@@ -10,6 +10,8 @@
 namespace otr::sim {
 namespace {
 
+constexpr std::uint64_t kWithCanaries = 4;
+
 void expect_holds(std::uint64_t seed) {
   const SeedReport report = run_seed(seed);
   EXPECT_TRUE(report.failures.empty()) << describe(report) << "\n  again: otr sim --seed " << seed;
@@ -28,6 +30,9 @@ TEST(Seed, TheSameTwiceGivesTheSameLedger) {
   EXPECT_EQ(describe(once), describe(again));
   EXPECT_NE(once.tip, other.tip);
 }
+
+// The fixed ones meet canaries, too.
+TEST(Seed, SomeHaveCanaries) { EXPECT_GT(run_seed(kWithCanaries).canaries, 0u); }
 
 TEST(Seed, FreshOnesHoldToo) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();

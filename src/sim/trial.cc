@@ -44,6 +44,8 @@ std::pair<Tier, std::string> finding_of(const ledger::State& state, const ledger
       return {Tier::kRule, "FORCE_MISSED"};
     case EventKind::kEquivocated:
       return {Tier::kRule, "EQUIVOCATED"};
+    case EventKind::kCanaryRevealed:
+      return {Tier::kOptimistic, "CANARY"};
     case EventKind::kModelVoided:
       return {Tier::kRule, "MODEL_VOIDED"};
     case EventKind::kBatchFinalNotDrawn:
@@ -176,6 +178,9 @@ std::int64_t Trial::worth(const crypto::Address& address) const {
   }
   for (const auto& [hash, force] : state.forces) {
     if (force.forcer == address && force.status == ledger::ForceStatus::kOpen) has += force.bond;
+  }
+  for (const auto& [key, canary] : state.canaries) {
+    if (key.first == address) has += canary.bond + canary.reward;
   }
   for (const auto& [root, model] : state.models) {
     if (model.registrant == address) has += model.bond;

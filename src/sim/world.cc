@@ -185,6 +185,7 @@ void World::new_session(OperatorNode& of) {
   of.signers.session.session = protocol::session_id(document.session, state().id);
   of.signers.session.ledger = state().id;
   must(of.signers.operator_key, rollup::register_session(document, kTariff));
+  of.session = std::move(document);
 }
 
 FishermanNode& World::add_fisherman(const std::string& name, std::uint64_t balance,

@@ -49,6 +49,7 @@ struct OperatorNode {
   std::unique_ptr<rollup::Operator> role;
   std::unique_ptr<DataLink> data;  // as others reach it
   Signers signers;
+  protocol::SessionDocument session = {};  // of the signers
 };
 struct FishermanNode {
   Node* node = nullptr;
