@@ -59,9 +59,12 @@ void add_ask(CLI::App& app, Run& run);
 void add_attack(CLI::App& app, Run& run);
 void add_attest(CLI::App& app, Run& run);
 void add_ledger(CLI::App& app, Run& run);
-// Its subcommands that run one: init, serve, mint.
+// Its subcommands: init and serve; mint, account and send.
 void add_ledger_serving(CLI::App& ledger, Run& run);
+void add_ledger_accounts(CLI::App& ledger, Run& run);
+void add_operator(CLI::App& app, Run& run);
 void add_fisherman(CLI::App& app, Run& run);
+void add_checker(CLI::App& app, Run& run);
 void add_demo(CLI::App& app, Run& run);
 void add_sim(CLI::App& app, Run& run);
 void add_verify(CLI::App& app, Run& run);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "apps/command.h"
+#include "apps/demo_play.h"
 #include "apps/prompt.h"
 #include "apps/stage.h"
 #include "base/hex.h"
@@ -15,7 +16,6 @@
 namespace otr::apps {
 namespace {
 
-constexpr std::uint64_t kPatienceMs = 120'000;
 constexpr std::uint64_t kWindowMs = 8'000;  // long enough for a fisherman on a busy machine
 constexpr const char* kQuestion = "What is a rollup?";
 
@@ -25,98 +25,29 @@ struct DemoFlags {
   unsigned threads = default_threads();
 };
 
-std::string with_commas(std::uint64_t number) {
-  std::string text = std::to_string(number);
-  for (auto at = static_cast<std::ptrdiff_t>(text.size()) - 3; at > 0; at -= 3) {
-    text.insert(static_cast<std::size_t>(at), ",");
-  }
-  return text;
-}
-
-std::string seconds(std::uint64_t ms) {
-  return std::to_string(ms / 1000) + "." + std::to_string(ms % 1000 / 100) + " s";
-}
-
-Status line(const std::string& label, const std::string& text) {
-  return print("  " + label + std::string(label.size() < 22 ? 22 - label.size() : 1, ' ') + text +
-               "\n");
-}
-
-// The scenes share what they stand on.
-struct Play {
-  Stage& stage;
-  const StageModel& big;
-  const StageModel& small;
-  std::vector<std::uint32_t> prompt_ids;
-  std::uint32_t max_tokens = 0;
-  std::uint64_t next_counter = 1;
-  protocol::Receipt honest = {};
-
-  protocol::SignedRequest request() {
-    return sim::make_request(big.weights, stage.client(), next_counter++, prompt_ids, max_tokens,
-                             stage.state().id);
-  }
-  Status keep(const protocol::Receipt& receipt, const std::string& name) const {
-    OTR_TRY_ASSIGN(const std::string text, protocol::encode_receipt(receipt));
-    return env::write_file_atomically(stage.folder() / name, as_bytes(text), 0644);
-  }
-  // The receipt with the session that signed it, whose evidence everybody can appraise.
-  static protocol::Receipt attested(protocol::Receipt receipt, const StageOperator& by) {
-    receipt.evidence_kind = protocol::kSession;
-    receipt.session = by.enclave->document();
-    return receipt;
-  }
-  // What a client checks before it counts an answer: tier 1. Says how long that takes, or the
-  // refusal; an error where it is not as expected.
-  Result<std::string> tier_one(const protocol::Receipt& receipt, bool is_refused) const {
-    OTR_TRY_ASSIGN(const std::string text, protocol::encode_receipt(receipt));
-    const std::int64_t begin = env::monotonic_ns();
-    const node::Audit audit =
-        node::audit(text, big.artifact, {.policy = &stage.policy(), .at = env::unix_seconds()});
-    const std::int64_t microseconds = (env::monotonic_ns() - begin) / 1000;
-    const protocol::Check* const failed = audit.report.failure();
-    if (is_refused != (failed != nullptr)) {
-      return fail(ErrorKind::kReject, failed != nullptr ? "Tier 1 refused it: " + failed->detail
-                                                        : "Tier 1 did not refuse it.");
-    }
-    if (failed != nullptr) return "REFUSED: " + failed->detail;
-    return "attested (SIMULATED), signed, countersigned, bound to the text: checked in " +
-           std::to_string(microseconds / 1000) + "." + std::to_string(microseconds / 100 % 10) +
-           " ms";
-  }
-  // Nothing before it is posted.
-  static std::optional<rollup::Posted> posted(const StageOperator& by,
-                                              const protocol::Receipt& receipt) {
-    return by.role->posted(protocol::digest_of(receipt.claim, receipt.ledger));
-  }
-  // Waits for it, and leaves beside the receipt where it stands.
-  Result<rollup::Posted> wait_for_post(const StageOperator& by, const protocol::Receipt& receipt,
-                                       const std::string& name) const {
-    OTR_TRY(stage.run_until([&] { return posted(by, receipt).has_value(); }, kPatienceMs));
-    rollup::Posted place = *posted(by, receipt);
-    OTR_TRY(env::write_file_atomically(stage.folder() / name,
-                                       as_bytes(rollup::encode_posted(place)), 0644));
-    return place;
-  }
-  Status hand_over(StageOperator& to, const protocol::Receipt& receipt) const {
-    OTR_TRY_ASSIGN(const std::string text, protocol::encode_receipt(receipt));
-    return to.role->add(text, env::unix_ms());
-  }
-  [[nodiscard]] std::uint64_t balance(const crypto::Address& of) const {
-    return stage.state().accounts.at(of).balance;
-  }
-  [[nodiscard]] std::uint64_t stake(const StageOperator& of) const {
-    return stage.state().operators.at(of.address).stake;
-  }
-};
-
-std::string short_text(const std::string& text) {
-  std::string one_line = text.substr(0, 60);
-  std::ranges::replace(one_line, '\n', ' ');
-  return '"' + text::utf8_lossy(one_line) + (text.size() > 60 ? "…\"" : "\"");
-}
-
 // --- The scenes
+
+// Every claim of the demo is drawn (SPEC SET-30).
+Status tell_draw(Play& play, const StageOperator& honest, const rollup::Posted& posted) {
+  const auto& claims = play.stage.state().claims;
+  const ledger::ClaimKey key{posted.batch, posted.index};
+  const auto is_checked = [&] { return claims.contains(key) && claims.at(key).checked; };
+  OTR_TRY(play.stage.run_until(is_checked, kPatienceMs));
+  const bool by_proof = claims.at(key).lane == 1;
+  if (by_proof) {
+    OTR_TRY_ASSIGN(const Bytes proof, honest.role->proof(claims.at(key).digest));
+    OTR_TRY(env::write_file_atomically(play.stage.folder() / "honest.proof", proof, 0644));
+    play.beacon =
+        play.stage.state().beacon.at(play.stage.state().batches.at(key.batch).round).value;
+    OTR_TRY(line("drawn by the beacon", "and answered with a proof of the whole computation, " +
+                                            with_commas(proof.size()) + " bytes"));
+  } else {
+    OTR_TRY(line("drawn by the beacon",
+                 "and answered with the receipt: no proof was ready in time on this machine"));
+  }
+  return line("checked", by_proof ? "by a checker: the proof holds, for this value of the beacon"
+                                  : "by a checker, which computed it again");
+}
 
 Status honest_scene(Play& play, StageOperator& honest) {
   OTR_TRY(print("\n1. An honest worker answers, and the answer becomes final\n"));
@@ -138,6 +69,7 @@ Status honest_scene(Play& play, StageOperator& honest) {
   OTR_TRY(play.stage.run_until([&] { return play.stage.fisherman().gauges().agreed >= 1; },
                                kPatienceMs));
   OTR_TRY(line("recomputed", "by a fisherman: every number agrees"));
+  OTR_TRY(tell_draw(play, honest, posted));
   OTR_TRY(play.stage.run_until(
       [&] { return play.stage.state().settled_requests.contains(play.honest.claim.request_hash); },
       kPatienceMs));
@@ -198,10 +130,11 @@ Status forgery_scene(Play& play, StageOperator& forger, const protocol::Receipt&
 Status thief_scene(Play& play, StageOperator& honest) {
   OTR_TRY(print("\n4. A thief has the honest enclave's key, but not the operator's\n"));
   const crypto::PrivateKey& thief = play.stage.accuser();
-  const protocol::Receipt stolen = Play::attested(
-      sim::forge_token(play.big.weights, play.request(), play.prompt_ids, 0,
-                       play.honest.output_ids[0] + 1, {*honest.enclave->signer(), thief}),
-      honest);
+  const protocol::Receipt stolen =
+      Play::attested(sim::forge_token(play.big.weights, play.request(), play.prompt_ids, 0,
+                                      play.another_token(play.honest.output_ids[0]),
+                                      {*honest.enclave->signer(), thief}),
+                     honest);
   OTR_TRY(play.keep(stolen, "stolen.json"));
   const std::uint64_t stake = play.stake(honest);
   OTR_TRY_ASSIGN(const std::string verdict, play.tier_one(stolen, true));
@@ -292,6 +225,27 @@ Status write_transcript(Stage& stage) {
   return env::write_file_atomically(stage.folder() / "disputes.jsonl", as_bytes(text), 0644);
 }
 
+// That the play can be played with these models: no scene may find out in the middle.
+Status check_models(const StageModel& big, const StageModel& small, const Prompt& prompt,
+                    const DemoFlags& flags) {
+  const machine::Shape& one = big.artifact.view().shape;
+  const machine::Shape& other = small.artifact.view().shape;
+  if (big.artifact.root() == small.artifact.root()) {
+    return fail(ErrorKind::kUsage, "--small is the same model as --model");
+  }
+  if (prompt.ids.size() + flags.max_tokens > std::min(one.context, other.context)) {
+    return fail(ErrorKind::kUsage, "--max-tokens " + std::to_string(flags.max_tokens) +
+                                       " does not fit the context of a model");
+  }
+  OTR_TRY_ASSIGN(const crypto::PrivateKey nobody, node::new_session_key());
+  for (const StageModel* model : {&big, &small}) {
+    const protocol::SignedRequest request =
+        sim::make_request(model->weights, nobody, 1, prompt.ids, flags.max_tokens, Hash{});
+    OTR_TRY(rollup::answer(model->weights, request.request, prompt.ids));
+  }
+  return {};
+}
+
 Result<int> demo(const DemoFlags& flags) {
   const std::filesystem::path folder = flags.folder;
   std::error_code error;
@@ -299,7 +253,6 @@ Result<int> demo(const DemoFlags& flags) {
     return fail(ErrorKind::kUsage, "--folder " + flags.folder +
                                        " holds a ledger already: name a new folder or remove it");
   }
-  std::filesystem::create_directories(folder, error);
   OTR_TRY_ASSIGN(model::Artifact big_artifact, load_model(flags.model));
   OTR_TRY_ASSIGN(model::Artifact small_artifact, load_model(flags.small));
   StageModel big(std::filesystem::path(flags.model).stem().string(), std::move(big_artifact),
@@ -308,7 +261,11 @@ Result<int> demo(const DemoFlags& flags) {
                    flags.threads);
   OTR_TRY_ASSIGN(const text::Tokenizer tokenizer, text::Tokenizer::parse(big.artifact.tokenizer()));
   OTR_TRY_ASSIGN(const Prompt prompt, encode_prompt(big.artifact, tokenizer, kQuestion, false));
-  OTR_TRY_ASSIGN(const auto stage, Stage::set_up(folder, {&big, &small}, kWindowMs));
+  OTR_TRY(check_models(big, small, prompt, flags));
+  std::filesystem::create_directories(folder, error);
+  OTR_TRY_ASSIGN(const auto stage,
+                 Stage::set_up(folder, {&big, &small},
+                               {.window_ms = kWindowMs, .draw_ppm = ledger::kMillion}));
   Play play{*stage, big, small, prompt.ids, flags.max_tokens};
 
   OTR_TRY_ASSIGN(StageOperator * honest, stage->add_operator("honest", big));
@@ -322,7 +279,7 @@ Result<int> demo(const DemoFlags& flags) {
 
   const auto at =
       static_cast<std::uint32_t>(std::min<std::size_t>(2, play.honest.output_ids.size() - 1));
-  const std::uint32_t lie = play.honest.output_ids[at] + 1;
+  const std::uint32_t lie = play.another_token(play.honest.output_ids[at]);
   sim::LiarsDefence defence(
       big.weights, sim::token_at(static_cast<std::uint32_t>(prompt.ids.size()) - 1 + at, lie),
       false);
@@ -333,6 +290,7 @@ Result<int> demo(const DemoFlags& flags) {
                                        *forger)));
   OTR_TRY(thief_scene(play, *honest));
   OTR_TRY(accusation_scene(play, *honest));
+  OTR_TRY(canary_scene(play, defence, at, lie));
   OTR_TRY(write_transcript(*stage));
   OTR_TRY(stage->close());
   OTR_TRY(print(
@@ -342,6 +300,10 @@ Result<int> demo(const DemoFlags& flags) {
       " --model " + flags.model + " --recompute --policy " + (folder / "policy.toml").string() +
       " --ledger " + (folder / "ledger.sqlite").string() + " --posted " +
       (folder / "honest.posted.json").string() + "\n"));
+  if (play.beacon) {
+    OTR_TRY(print("  otr verify " + (folder / "honest.proof").string() + " --model " + flags.model +
+                  " --beacon " + to_hex(*play.beacon) + "\n"));
+  }
   return kOk;
 }
 

@@ -2,8 +2,6 @@
 // (rollup/fisherman.h, docs/ledger.md).
 #include "rollup/fisherman.h"
 
-#include <algorithm>
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -11,62 +9,19 @@
 #include <vector>
 
 #include "apps/command.h"
-#include "apps/ledger_follow.h"
+#include "apps/data_servers.h"
+#include "apps/role.h"
 #include "apps/serve.h"
 #include "base/hex.h"
-#include "engine/packed.h"
 #include "env/clock.h"
 
 namespace otr::apps {
 namespace {
 
-constexpr std::uint32_t kFirstPauseMs = 200;
-
-struct FishermanFlags : FollowFlags {
-  std::vector<std::string> models, data;
+struct FishermanFlags : RoleFlags {
+  std::vector<std::string> data;
   std::uint32_t check_ppm = ledger::kMillion;
-  std::uint32_t every_ms = 500;
-  unsigned threads = 1;
-  bool once = false;
-};
-
-// Weights as a dispute needs them: the engine's form to recompute with, the canonical one to open.
-struct Model {
-  Model(model::Artifact its_artifact, unsigned threads)
-      : artifact(std::move(its_artifact)),
-        packed(artifact.view(), engine::best_kernel(), threads),
-        weights{artifact, packed, threads} {}
-  model::Artifact artifact;
-  engine::PackedModel packed;
-  rollup::Weights weights;
-};
-
-// Who serves the receipts of an operator: ADDRESS=URL, or URL for all others.
-class DataServers {
- public:
-  Status add(net::Client& client, const std::string& text) {
-    const std::size_t equals = text.starts_with("0x") ? text.find('=') : std::string::npos;
-    std::optional<crypto::Address> operator_address;
-    if (equals != std::string::npos) {
-      const auto bytes = from_hex(text.substr(0, equals), 20, "--data");
-      if (!bytes) return fail(ErrorKind::kUsage, bytes.error().message);
-      std::ranges::copy(*bytes, operator_address.emplace().begin());
-    }
-    const std::string url = equals == std::string::npos ? text : text.substr(equals + 1);
-    OTR_TRY_ASSIGN(const service::LedgerServerAddress server, parse_server("--data", url));
-    const bool is_new = servers_.try_emplace(operator_address, client, server).second;
-    if (is_new) return {};
-    return fail(ErrorKind::kUsage, "--data names two servers of one operator: " + text);
-  }
-
-  rollup::DataPort* of(const crypto::Address& operator_address) {
-    auto found = servers_.find(operator_address);
-    if (found == servers_.end()) found = servers_.find(std::nullopt);
-    return found == servers_.end() ? nullptr : &found->second;
-  }
-
- private:
-  std::map<std::optional<crypto::Address>, service::DataClient> servers_;
+  bool once = false, attends = false;
 };
 
 Json to_json(const rollup::FishermanGauges& gauges, std::uint64_t height) {
@@ -79,6 +34,10 @@ Json to_json(const rollup::FishermanGauges& gauges, std::uint64_t height) {
           {"unknown_model", gauges.unknown_model},
           {"withheld", gauges.withheld},
           {"missed", gauges.missed},
+          {"canaries_found", gauges.canaries_found},
+          {"attended", gauges.attended},
+          {"attention_true", gauges.attention_true},
+          {"attention_false", gauges.attention_false},
           {"games_open", gauges.games_open},
           {"games_won", gauges.games_won},
           {"games_lost", gauges.games_lost},
@@ -88,46 +47,53 @@ Json to_json(const rollup::FishermanGauges& gauges, std::uint64_t height) {
           {"last_refusal", gauges.last_refusal}};
 }
 
-// One line whenever something else is to be said than before.
-class Report {
- public:
-  Status say(Json facts, const Status& status) {
-    facts["error"] = status ? Json(nullptr) : Json(status.error().message);
-    facts["server_lies"] = !status && status.error().kind == ErrorKind::kReject;
-    if (facts == last_) return {};
-    last_ = facts;
-    facts["time_ms"] = env::unix_ms();
-    // What a server says may be no UTF-8.
-    return print(facts.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
-  }
-
- private:
-  Json last_;
-};
-
-// A server that is not there yet, or not any more, or that lies, is asked again: games go on, and
-// their clocks with them, whatever a server does.
-std::optional<rollup::Mirror> open_mirror(const Following& following, const FishermanFlags& flags,
-                                          Report& report_to, Status& status) {
-  while (true) {
-    auto mirror = rollup::Mirror::open(*following.ledger, following.id);
-    if (mirror) return *std::move(mirror);
-    status = std::unexpected(mirror.error());
-    if (flags.once || !report_to.say({{"height", 0}}, status)) return std::nullopt;
-    if (pause_ms(std::max(flags.every_ms, kFirstPauseMs))) return std::nullopt;
-  }
+service::MetricLines to_lines(const rollup::FishermanGauges& gauges) {
+  service::MetricLines lines;
+  lines.counter("otr_fisherman_claims_seen_total", "Claims of batches posted.", gauges.claims_seen);
+  lines.counter("otr_fisherman_sampled_total", "Claims computed again.", gauges.sampled);
+  lines.counter("otr_fisherman_agreed_total", "Claims found right.", gauges.agreed);
+  lines.counter("otr_fisherman_false_claims_total", "Claims found false.", gauges.false_claims);
+  lines.counter("otr_fisherman_sealed_total", "Claims that are not for its eyes.", gauges.sealed);
+  lines.counter("otr_fisherman_unknown_model_total", "Claims of models that it does not have.",
+                gauges.unknown_model);
+  lines.counter("otr_fisherman_missed_total",
+                "Claims drawn whose window ended before it had looked: raise an alarm.",
+                gauges.missed);
+  lines.counter("otr_fisherman_withheld_total", "Claims it had to demand on the ledger.",
+                gauges.withheld);
+  lines.counter("otr_fisherman_canaries_found_total", "False claims that were their client's own.",
+                gauges.canaries_found);
+  lines.counter("otr_fisherman_attended_total", "Claims of which it said so on the ledger.",
+                gauges.attended);
+  lines.counter("otr_fisherman_attention_true_total",
+                "What others said of claims that it has computed, and they can have too.",
+                gauges.attention_true);
+  lines.counter("otr_fisherman_attention_false_total", "And cannot have.", gauges.attention_false);
+  lines.gauge("otr_fisherman_games_open", "Its disputes.", gauges.games_open);
+  lines.counter("otr_fisherman_games_won_total", "Disputes won.", gauges.games_won);
+  lines.counter("otr_fisherman_games_lost_total", "Disputes lost, with their bonds.",
+                gauges.games_lost);
+  lines.gauge("otr_fisherman_bonds_at_risk", "Its bonds of open disputes.", gauges.bonds_at_risk);
+  lines.gauge("otr_fisherman_next_clock_seconds",
+              "Unix time at which the first of its clocks runs out; 0: none runs.",
+              gauges.next_clock_ms / 1000);
+  lines.counter("otr_fisherman_refused_total", "Its transactions that the ledger refused.",
+                gauges.refused);
+  return lines;
 }
 
-Result<int> watch(const FishermanFlags& flags, const Following& following,
+Result<int> watch(const FishermanFlags& flags, const Following& following, RoleReport& report_to,
                   rollup::FishermanOptions options) {
-  Report lines;
   Status status;
-  std::optional<rollup::Mirror> mirror = open_mirror(following, flags, lines, status);
+  std::optional<rollup::Mirror> mirror =
+      open_mirror(following, flags, flags.once, report_to, status);
   if (!mirror) return flags.once ? Result<int>(std::unexpected(status.error())) : Result<int>(kOk);
   rollup::Fisherman fisherman(*mirror, std::move(options));
   do {
     status = fisherman.step(env::unix_ms());
-    OTR_TRY(lines.say(to_json(fisherman.gauges(), mirror->state().height), status));
+    const rollup::FishermanGauges gauges = fisherman.gauges();
+    OTR_TRY(report_to.say(to_json(gauges, mirror->state().height), to_lines(gauges),
+                          &mirror->state(), status));
     if (!status && flags.once) return std::unexpected(status.error());
   } while (!flags.once && !pause_ms(flags.every_ms));
   return kOk;
@@ -140,22 +106,17 @@ Result<int> fish(const FishermanFlags& flags) {
   OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
   OTR_TRY_ASSIGN(const crypto::PrivateKey key, home.key("fisherman"));
   OTR_TRY_ASSIGN(const Hash sampling, secret_of(home, "sampling"));
-  std::map<Hash, std::unique_ptr<Model>> models;
-  for (const std::string& path : flags.models) {
-    OTR_TRY_ASSIGN(model::Artifact artifact, load_model(path));
-    const Hash root = artifact.root();
-    models[root] = std::make_unique<Model>(std::move(artifact), flags.threads);
-  }
-  OTR_TRY(print(Json{{"account", to_hex(key.address())}, {"ledger", to_hex(following.id)}}.dump() +
-                "\n"));
-  return watch(flags, following,
+  OTR_TRY_ASSIGN(const auto report_to, RoleReport::start(flags));
+  OTR_TRY_ASSIGN(const RoleModels models, load_models(flags));
+  Json first = {{"account", to_hex(key.address())}, {"ledger", to_hex(following.id)}};
+  if (!report_to->metrics_url().empty()) first["metrics"] = report_to->metrics_url();
+  OTR_TRY(print(first.dump() + "\n"));
+  return watch(flags, following, *report_to,
                {.key = key,
                 .sampling_key = sampling,
                 .check_ppm = flags.check_ppm,
-                .weights = [&](const Hash& root) -> const rollup::Weights* {
-                  const auto found = models.find(root);
-                  return found == models.end() ? nullptr : &found->second->weights;
-                },
+                .attends = flags.attends,
+                .weights = [&](const Hash& root) { return weights_of(models, root); },
                 .data = [&](const crypto::Address& address) { return data.of(address); }});
 }
 
@@ -173,9 +134,8 @@ if the claim was right. Prints one JSON object a line whenever something has cha
 
 void add_fisherman(CLI::App& app, Run& run) {
   auto flags = std::make_shared<FishermanFlags>();
-  flags->threads = default_threads();
   CLI::App* command = app.add_subcommand("fisherman", kDescription);
-  add_follow_options(*command, *flags);
+  add_role_options(*command, *flags);
   command
       ->add_option("--data", flags->data,
                    "Where operators serve their receipts: URL, or ADDRESS=URL for one of them; "
@@ -190,12 +150,8 @@ void add_fisherman(CLI::App& app, Run& run) {
                    "Share of the claims that it recomputes, in parts of a million")
       ->capture_default_str()
       ->check(CLI::Range(0U, ledger::kMillion));
-  command->add_option("--every", flags->every_ms, "Milliseconds from one look to the next")
-      ->capture_default_str()
-      ->check(CLI::Range(10, 3'600'000));
-  command->add_option("--threads", flags->threads, "Threads of the engine")
-      ->capture_default_str()
-      ->check(CLI::Range(1, 1024));
+  command->add_flag("--attend", flags->attends,
+                    "Say on the ledger, for a fee, of each claim found right that it was computed");
   command->add_flag("--once", flags->once, "One look, then end; fails where the server does");
   command->callback([flags, &run] {
     run = [flags] {

@@ -3,8 +3,10 @@
 
 #include "apps/command.h"
 #include "apps/front_flags.h"
+#include "apps/ledger_follow.h"
 #include "apps/serve.h"
 #include "base/hex.h"
+#include "service/operator_client.h"
 
 namespace otr::apps {
 namespace {
@@ -13,9 +15,28 @@ constexpr std::uint32_t kDrainMs = 5'000;
 
 struct GatewayFlags : FrontFlags {
   std::vector<std::string> workers;
-  std::string ca_file, tee = "none";
+  std::string ca_file, operator_url, tee = "none";
   bool seal = false;
 };
+
+// The process that posts what this gateway answers.
+struct ItsOperator {
+  std::unique_ptr<net::Client> client;
+  std::unique_ptr<service::OperatorClient> process;  // null: nothing is posted
+  Status first;                                      // why it cannot be reached yet
+};
+
+Result<ItsOperator> find_operator(const std::string& url, const crypto::Address& self) {
+  ItsOperator found;
+  if (url.empty()) return found;
+  OTR_TRY_ASSIGN(const service::LedgerServerAddress at, parse_server("--operator", url));
+  OTR_TRY_ASSIGN(found.client, net::Client::create());
+  found.process =
+      std::make_unique<service::OperatorClient>(*found.client, service::OperatorAddress{at.url});
+  found.first = found.process->check(self);
+  if (found.first || found.first.error().kind == ErrorKind::kNetwork) return found;
+  return std::unexpected(found.first.error());
+}
 
 Result<attest::Policy> load_policy(const std::string& name) {
   OTR_TRY_ASSIGN(const std::string text, read_policy(name));
@@ -34,6 +55,16 @@ Result<int> gateway(const GatewayFlags& flags) {
   server.front.mode = flags.seal ? 1 : 0;
   OTR_TRY_ASSIGN(attest::Policy policy, load_policy(flags.policy));
   OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
+  OTR_TRY_ASSIGN(const crypto::PrivateKey operator_key, home.key("operator"));
+  OTR_TRY_ASSIGN(const ItsOperator posts,
+                 find_operator(flags.operator_url, operator_key.address()));
+  std::function<Status()> is_ready;
+  if (posts.process) {
+    service::OperatorClient* const process = posts.process.get();
+    server.on_receipt = [process](const std::string& text) { return process->hand_in(text); };
+    // Sealed answers are handed in to nobody.
+    if (!flags.seal) is_ready = [process] { return process->is_ready(); };
+  }
   OTR_TRY_ASSIGN(auto models, load_served(flags));
   std::shared_ptr<node::EvidenceSource> tee;
   if (flags.tee != "none") {
@@ -44,8 +75,8 @@ Result<int> gateway(const GatewayFlags& flags) {
                                                               .worker_ca_file = flags.ca_file,
                                                               .policy = std::move(policy),
                                                               .tee = std::move(tee),
+                                                              .is_ready = std::move(is_ready),
                                                               .server = server}));
-  OTR_TRY_ASSIGN(const crypto::PrivateKey operator_key, home.key("operator"));
   OTR_TRY(print(address_of("gateway   ", server, running->port()) + "operator  " +
                 to_hex(operator_key.address()) + "   (for otr worker --operator)\n"));
   for (const auto& worker : running->workers().workers()) {
@@ -53,6 +84,10 @@ Result<int> gateway(const GatewayFlags& flags) {
     if (status) continue;
     OTR_TRY(print("worker    " + worker->url() +
                   " is not used, and asked again: " + status.error().message + "\n"));
+  }
+  if (!posts.first) {
+    OTR_TRY(print("no answer can be given before its operator's process is there: " +
+                  posts.first.error().message + "\n"));
   }
   wait_for_interrupt();
   running->stop(kDrainMs);
@@ -110,6 +145,11 @@ void add_gateway(CLI::App& app, Run& run) {
                    "sev-snp or simulated")
       ->capture_default_str()
       ->check(CLI::IsMember({"none", "auto", "tdx", "sev-snp", "simulated"}));
+  command
+      ->add_option("--operator", flags->operator_url,
+                   "The otr operator that posts what is answered here: a client hears of an open "
+                   "answer when its receipt is on disk there, and else gets an error")
+      ->type_name("URL");
   command->add_flag("--seal", flags->seal,
                     "Seal prompts of clients that do not verify to the workers' enclaves");
   command->callback([flags, &run] {

@@ -172,6 +172,7 @@ void add_ledger(CLI::App& app, Run& run) {
   tail->add_option("-n,--count", flags->count, "How many")->capture_default_str();
   tail->callback([flags, &run] { run = [flags] { return run_tail(*flags); }; });
   add_ledger_serving(*ledger, run);
+  add_ledger_accounts(*ledger, run);
 }
 
 }  // namespace otr::apps

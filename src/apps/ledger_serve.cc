@@ -1,9 +1,10 @@
-// otr ledger init, serve and mint: a ledger of one's own (docs/ledger.md).
+// otr ledger init and serve: a ledger of one's own (docs/ledger.md).
 #include <algorithm>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "apps/command.h"
 #include "apps/ledger_follow.h"
@@ -28,8 +29,26 @@ constexpr std::uint32_t kDrainMs = 5'000;
 
 struct InitFlags {
   std::string file, home;
+  std::vector<std::string> checkers;
+  unsigned quorum = 0;  // 0: more than half
   bool trial = false;
 };
+
+Status add_checkers(const InitFlags& flags, ledger::Genesis& genesis) {
+  for (const std::string& text : flags.checkers) {
+    const auto bytes = from_hex(text, 20, "--checker");
+    if (!bytes) return fail(ErrorKind::kUsage, bytes.error().message);
+    std::ranges::copy(*bytes, genesis.checkers.emplace_back().begin());
+  }
+  const std::size_t count = genesis.checkers.size();
+  const std::size_t quorum = flags.quorum != 0 ? flags.quorum : count == 0 ? 0 : count / 2 + 1;
+  if (quorum > count || count > ledger::kMaxCheckers) {
+    return fail(ErrorKind::kUsage,
+                "A ledger has at most 16 checkers (--checker), and --quorum is of them.");
+  }
+  genesis.quorum = static_cast<std::uint8_t>(quorum);
+  return {};
+}
 
 Result<int> init(const InitFlags& flags) {
   OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
@@ -44,6 +63,7 @@ Result<int> init(const InitFlags& flags) {
   genesis.auditor = auditor.address();
   genesis.governor = governor.address();
   genesis.beacon_anchor = rollup::beacon_anchor(beacon, kBeaconLength);
+  OTR_TRY(add_checkers(flags, genesis));
   genesis.trial = flags.trial ? 1 : 0;
   genesis.time = env::unix_ms();
   genesis.parameters = ledger::example_parameters(flags.trial);
@@ -197,28 +217,6 @@ Result<int> serve(const ServeFlags& flags) {
   return kOk;
 }
 
-// --- mint ---
-
-struct MintFlags : FollowFlags {
-  std::string to;
-  std::uint64_t amount = 0;
-};
-
-Result<int> mint(const MintFlags& flags) {
-  OTR_TRY_ASSIGN(const Bytes to, from_hex(flags.to, 20, "--to"));
-  ledger::Mint body{.amount = flags.amount};
-  std::ranges::copy(to, body.to.begin());
-  OTR_TRY_ASSIGN(const Following following, follow(flags));
-  OTR_TRY_ASSIGN(const node::Home home, open_home(flags.home));
-  OTR_TRY_ASSIGN(const crypto::PrivateKey issuer, home.key("issuer"));
-  OTR_TRY_ASSIGN(rollup::Mirror mirror, rollup::Mirror::open(*following.ledger, following.id));
-  OTR_TRY(mirror.catch_up());
-  OTR_TRY(mirror.send(issuer, body));
-  OTR_TRY(print(flags.to + " has " + std::to_string(mirror.state().accounts.at(body.to).balance) +
-                "\n"));
-  return kOk;
-}
-
 }  // namespace
 
 void add_ledger_serving(CLI::App& ledger, Run& run) {
@@ -239,6 +237,12 @@ void add_ledger_serving(CLI::App& ledger, Run& run) {
                    "Folder of the keys: sequencer, issuer, auditor, governor, and the beacon's "
                    "secret, which the auditor alone should have")
       ->type_name("DIR");
+  made->add_option("--checker", init_flags->checkers,
+                   "Account of somebody who checks answers to draws (otr checker); repeatable")
+      ->type_name("0x…");
+  made->add_option("--quorum", init_flags->quorum,
+                   "So many of them make a claim checked (default: more than half)")
+      ->check(CLI::Range(1, 16));
   made->add_flag("--trial", init_flags->trial, "Windows of seconds, to try things out");
   made->callback(start(init_flags, init));
 
@@ -262,14 +266,6 @@ void add_ledger_serving(CLI::App& ledger, Run& run) {
       ->type_name("FILE");
   served->add_option("--tls-key", serve_flags->tls_key, "Its key in PEM")->type_name("FILE");
   served->callback(start(serve_flags, serve));
-
-  auto mint_flags = std::make_shared<MintFlags>();
-  CLI::App* minted =
-      ledger.add_subcommand("mint", "The issuer says that somebody has paid in from outside");
-  add_follow_options(*minted, *mint_flags);
-  minted->add_option("--to", mint_flags->to, "The account")->required()->type_name("0x…");
-  minted->add_option("--amount", mint_flags->amount, "In the ledger's smallest unit")->required();
-  minted->callback(start(mint_flags, mint));
 }
 
 }  // namespace otr::apps

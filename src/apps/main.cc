@@ -47,7 +47,9 @@ int run_command(int argc, char** argv) {
   otr::apps::add_sim(app, run);
   otr::apps::add_attest(app, run);
   otr::apps::add_ledger(app, run);
+  otr::apps::add_operator(app, run);
   otr::apps::add_fisherman(app, run);
+  otr::apps::add_checker(app, run);
   otr::apps::add_bench(app, run);
   if (argc > 1 && argv[1][0] != '-' && !has_command(app, argv[1])) {
     const std::string name = argv[1];

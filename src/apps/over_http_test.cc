@@ -9,6 +9,7 @@
 
 #include "service/ledger_client.h"
 #include "service/ledger_server.h"
+#include "sim/cast.h"
 #include "sim/world.h"
 
 namespace otr::apps {
@@ -48,6 +49,7 @@ class ServedReceipts : public rollup::DataPort {
     if (manner_ == Manner::kGarbage) return std::vector<std::string>{"{}\n"};
     return of_.role->receipts(root);
   }
+  Result<Bytes> proof(const Hash& digest) override { return of_.role->proof(digest); }
 
  private:
   sim::OperatorNode& of_;
@@ -182,6 +184,39 @@ TEST_F(OverHttpTest, SeesThatALedgerServerLiesAndGoesOnWhenItDoesNot) {
   EXPECT_GE(mirror_->state().height, height);
   chain_.lies = false;
   ASSERT_TRUE(step_until([&] { return world_.stake(cheat) == 0; }));
+}
+
+// A checker that reaches ledger, receipts and proofs only over HTTP.
+TEST(CheckerOverHttpTest, SignsTheProofThatItFetches) {
+  sim::WorldOptions options{.parameters = ledger::example_parameters(true), .checkers = 1};
+  options.parameters->draw_ppm = ledger::kMillion;
+  sim::World world(options);
+  const sim::ProofFolder proofs;
+  sim::OperatorNode& prover =
+      world.add_operator("operator", 10'000'000, [&](auto& its) { its.prover = proofs.at_once(); });
+  const crypto::PrivateKey key = world.checker(0);
+  ASSERT_TRUE(world.send(world.funded_key(1000), ledger::Transfer{key.address(), 900}));
+  ServedChain chain(world);
+  const auto server = *service::LedgerServer::start({}, &chain, prover.role.get());
+  const auto client = *net::Client::create();
+  const service::LedgerServerAddress at{.url =
+                                            "http://127.0.0.1:" + std::to_string(server->port())};
+  service::LedgerClient to_ledger(*client, at);
+  service::DataClient to_data(*client, at);
+  auto mirror = *rollup::Mirror::open(to_ledger, world.state().id);
+  rollup::Checker checker(mirror, {.key = key,
+                                   .weights = [&](const Hash&) { return &world.weights(); },
+                                   .data = [&](const crypto::Address&) { return &to_data; }});
+  world.give(prover, sim::attested(sim::answer_honestly(world.weights(), world.request(),
+                                                        world.prompt(), prover.signers),
+                                   prover));
+  for (int i = 0; i < 300 && checker.gauges().signed_count == 0; ++i) {
+    world.run_ms(200);
+    const Status stepped = checker.step(world.weather().now);
+    ASSERT_TRUE(stepped) << stepped.error().message;
+  }
+  EXPECT_EQ(checker.gauges().proven, 1U);
+  EXPECT_TRUE(world.state().claims.at({1, 0}).checked);
 }
 
 }  // namespace

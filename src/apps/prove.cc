@@ -47,6 +47,7 @@ Result<Bytes> make_proof(const ProveFlags& flags, node::ProveOptions options) {
   Progress progress("proving");
   options.on_stage = [&](std::string_view stage, int permille) {
     progress.begin_stage(stage, static_cast<std::uint64_t>(permille), 1000);
+    return Status();
   };
   env::exit_on_interrupt(kInconclusive, "\notr: stopped; no proof was written\n");
   if (env::interrupted()) return fail(ErrorKind::kCancelled, "stopped; no proof was written");

@@ -33,6 +33,7 @@ Json json_of(const sim::SeedReport& report) {
           {"refuted", report.refuted},
           {"upheld", report.upheld},
           {"slashed", report.slashed},
+          {"canaries", report.canaries},
           {"kills", report.kills},
           {"cuts", report.cuts}};
 }

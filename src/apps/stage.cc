@@ -17,17 +17,20 @@ namespace {
 
 constexpr std::uint64_t kBeaconLength = std::uint64_t{1} << 16;
 constexpr std::uint32_t kStepMs = 20;
+constexpr std::uint64_t kDrawMs = 6'000;  // half of it is enough for the proof of a short answer
 constexpr std::uint64_t kMoney = 100'000'000;
 constexpr std::uint64_t kStake = 10'000'000;
 constexpr rollup::Tariff kHighest{10, 100};
 constexpr rollup::Tariff kTariff{2, 10};
 
 // Those for trials.
-ledger::Parameters trial_parameters(std::uint64_t window_ms) {
+ledger::Parameters trial_parameters(const Stage::Options& options) {
   ledger::Parameters parameters = ledger::example_parameters(true);
-  parameters.window = window_ms;
-  parameters.post = parameters.force = std::max<std::uint64_t>(window_ms, 1000);
-  parameters.draw = parameters.report = parameters.beacon_interval = 1000;
+  parameters.window = options.window_ms;
+  parameters.post = parameters.force = std::max<std::uint64_t>(options.window_ms, 1000);
+  parameters.report = parameters.beacon_interval = 1000;
+  parameters.draw = kDrawMs;
+  parameters.draw_ppm = options.draw_ppm.value_or(parameters.draw_ppm);
   parameters.unbond = parameters.close = ledger::longest_ms(parameters);
   return parameters;
 }
@@ -36,8 +39,8 @@ ledger::Parameters trial_parameters(std::uint64_t window_ms) {
 
 Result<std::unique_ptr<Stage>> Stage::set_up(const std::filesystem::path& folder,
                                              std::vector<StageModel*> models,
-                                             std::uint64_t window_ms) {
-  std::unique_ptr<Stage> stage(new Stage(folder, window_ms));
+                                             const Options& options) {
+  std::unique_ptr<Stage> stage(new Stage(folder, options));
   stage->models_ = std::move(models);
   OTR_TRY(stage->make_keys());
   OTR_TRY(stage->make_ledger());
@@ -50,7 +53,7 @@ Result<std::unique_ptr<Stage>> Stage::set_up(const std::filesystem::path& folder
 Status Stage::make_keys() {
   OTR_TRY_ASSIGN(const node::Home home, node::Home::open(folder_ / "keys"));
   for (const char* name : {"sequencer", "issuer", "auditor", "governor", "registrant", "client",
-                           "fisherman", "accuser"}) {
+                           "fisherman", "accuser", "checker"}) {
     OTR_TRY_ASSIGN(crypto::PrivateKey key, home.key(name));
     keys_.push_back(std::move(key));
   }
@@ -65,9 +68,11 @@ Status Stage::make_ledger() {
   genesis.auditor = keys_[kAuditor].address();
   genesis.governor = keys_[kGovernor].address();
   genesis.beacon_anchor = rollup::beacon_anchor(beacon, kBeaconLength);
+  genesis.checkers = {keys_[kChecker].address()};
+  genesis.quorum = 1;
   genesis.trial = 1;
   genesis.time = env::unix_ms();
-  genesis.parameters = trial_parameters(window_ms_);
+  genesis.parameters = trial_parameters(options_);
   const Bytes bytes = ledger::encode(genesis);
   ledger_id_ = ledger::ledger_id(bytes);
   const std::filesystem::path file = folder_ / "ledger.sqlite";
@@ -101,7 +106,8 @@ Status Stage::make_policy() {
 }
 
 Status Stage::fund_and_register() {
-  for (const Role role : {kAuditor, kSequencer, kRegistrant, kClient, kFisherman, kAccuser}) {
+  for (const Role role :
+       {kAuditor, kSequencer, kRegistrant, kClient, kFisherman, kAccuser, kChecker}) {
     OTR_TRY(must(keys_[kIssuer], ledger::Mint{keys_[role].address(), kMoney}));
   }
   for (const StageModel* model : models_) {
@@ -115,20 +121,32 @@ Status Stage::make_roles() {
   fishermans_ = std::make_unique<rollup::Mirror>(std::move(own));
   rollup::FishermanOptions options{.key = keys_[kFisherman]};
   OTR_TRY_ASSIGN(options.sampling_key, env::random_32_bytes());
-  options.weights = [this](const Hash& root) -> const rollup::Weights* {
-    for (const StageModel* model : models_) {
-      if (model->artifact.root() == root) return &model->weights;
-    }
-    return nullptr;
-  };
-  options.data = [this](const crypto::Address& address) -> rollup::DataPort* {
-    for (const auto& one : operators_) {
-      if (one->address == address) return one->role.get();
-    }
-    return nullptr;
-  };
+  options.attends = true;
+  options.weights = [this](const Hash& root) { return weights_of(root); };
+  options.data = [this](const crypto::Address& address) { return data_of(address); };
   fisherman_ = std::make_unique<rollup::Fisherman>(*fishermans_, std::move(options));
+  OTR_TRY_ASSIGN(rollup::Mirror of_checker, mirror());
+  checkers_ = std::make_unique<rollup::Mirror>(std::move(of_checker));
+  checker_ = std::make_unique<rollup::Checker>(
+      *checkers_, rollup::CheckerOptions{
+                      .key = keys_[kChecker],
+                      .weights = [this](const Hash& root) { return weights_of(root); },
+                      .data = [this](const crypto::Address& address) { return data_of(address); }});
   return {};
+}
+
+const rollup::Weights* Stage::weights_of(const Hash& model_root) const {
+  for (const StageModel* model : models_) {
+    if (model->artifact.root() == model_root) return &model->weights;
+  }
+  return nullptr;
+}
+
+rollup::DataPort* Stage::data_of(const crypto::Address& operator_address) const {
+  for (const auto& one : operators_) {
+    if (one->address == operator_address) return one->role.get();
+  }
+  return nullptr;
 }
 
 Result<StageOperator*> Stage::add_operator(const std::string& name, const StageModel& model,
@@ -170,6 +188,8 @@ Result<StageOperator*> Stage::open_operator(const std::string& name, const crypt
   rollup::OperatorOptions options{.key = key,
                                   .value = 1000,
                                   .weights = [&model](const Hash&) { return &model.weights; },
+                                  .prover = rollup::ProverOptions{.folder = folder_ / "proofs",
+                                                                  .threads = model.weights.threads},
                                   .respond = std::move(respond)};
   OTR_TRY_ASSIGN(made->role,
                  rollup::Operator::open(made->mirror, *made->journal, std::move(options)));
@@ -188,6 +208,7 @@ Status Stage::step() {
   OTR_TRY(auditor_->step(now));
   for (const auto& one : operators_) OTR_TRY(one->role->step(now));
   OTR_TRY(fisherman_->step(now));
+  OTR_TRY(checker_->step(now));
   return watch_->catch_up();
 }
 

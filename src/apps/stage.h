@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "node/enclave.h"
 #include "node/simulated_tee.h"
 #include "rollup/auditor.h"
+#include "rollup/checker.h"
 #include "rollup/fisherman.h"
 #include "rollup/operator.h"
 #include "rollup/sequencer.h"
@@ -50,11 +52,14 @@ struct StageOperator {
 
 class Stage {
  public:
-  // In an empty folder: ledger, roles, policy. `models` must outlive the stage. In `window_ms` the
-  // fisherman must have recomputed what was posted.
+  struct Options {
+    std::uint64_t window_ms = 0;  // in which the fisherman must have recomputed what was posted
+    std::optional<std::uint32_t> draw_ppm = {};  // share of claims that the beacon draws
+  };
+  // In an empty folder: ledger, roles, policy. `models` must outlive the stage.
   static Result<std::unique_ptr<Stage>> set_up(const std::filesystem::path& folder,
                                                std::vector<StageModel*> models,
-                                               std::uint64_t window_ms);
+                                               const Options& options);
 
   // With a stake, a session for the model, and a deposit of the client's. `respond`: how a cheat
   // defends itself (rollup/operator.h).
@@ -65,6 +70,9 @@ class Stage {
   // (register_session). `key` must outlive the stage.
   Result<StageOperator*> add_service(const crypto::PrivateKey& key, const StageModel& model);
   Status register_session(const crypto::PrivateKey& key, const protocol::SessionDocument& document);
+
+  // Another follower of the ledger.
+  Result<rollup::Mirror> mirror();
 
   // Lets every role look at the ledger once.
   Status step();
@@ -78,6 +86,7 @@ class Stage {
   [[nodiscard]] rollup::Mirror& watch() { return *watch_; }
   [[nodiscard]] rollup::Sequencer& sequencer() { return *sequencer_; }
   [[nodiscard]] const rollup::Fisherman& fisherman() const { return *fisherman_; }
+  [[nodiscard]] const rollup::Checker& checker() const { return *checker_; }
   [[nodiscard]] crypto::Address fisherman_address() const { return keys_.at(kFisherman).address(); }
   [[nodiscard]] const crypto::PrivateKey& client() const { return keys_.at(kClient); }
   [[nodiscard]] const crypto::PrivateKey& accuser() const { return keys_.at(kAccuser); }
@@ -93,32 +102,35 @@ class Stage {
     kRegistrant,
     kClient,
     kFisherman,
-    kAccuser
+    kAccuser,
+    kChecker
   };
-  Stage(std::filesystem::path folder, std::uint64_t window_ms)
-      : folder_(std::move(folder)), window_ms_(window_ms) {}
+  Stage(std::filesystem::path folder, const Options& options)
+      : folder_(std::move(folder)), options_(options) {}
   Status make_keys();
   Status make_ledger();
   Status make_policy();
   Status fund_and_register();
   Status make_roles();
-  Result<rollup::Mirror> mirror();
+  [[nodiscard]] const rollup::Weights* weights_of(const Hash& model_root) const;
+  [[nodiscard]] rollup::DataPort* data_of(const crypto::Address& operator_address) const;
   Status must(const crypto::PrivateKey& key, ledger::Body body);
   Result<StageOperator*> open_operator(const std::string& name, const crypto::PrivateKey& key,
                                        const StageModel& model, std::unique_ptr<StageOperator> made,
                                        decltype(rollup::OperatorOptions::respond) respond);
 
   const std::filesystem::path folder_;
-  const std::uint64_t window_ms_;
+  const Options options_;
   std::vector<StageModel*> models_;
   std::vector<crypto::PrivateKey> keys_;
   Hash ledger_id_{};
   std::unique_ptr<rollup::Sequencer> sequencer_;
   std::unique_ptr<node::SimulatedTee> tee_;
   attest::Policy policy_;
-  std::unique_ptr<rollup::Mirror> watch_, auditors_, fishermans_;
+  std::unique_ptr<rollup::Mirror> watch_, auditors_, fishermans_, checkers_;
   std::unique_ptr<rollup::Auditor> auditor_;
   std::unique_ptr<rollup::Fisherman> fisherman_;
+  std::unique_ptr<rollup::Checker> checker_;
   std::vector<std::unique_ptr<StageOperator>> operators_;
 };
 

@@ -31,7 +31,7 @@ Result<std::unique_ptr<UpRollup>> UpRollup::start(const node::Home& home, StageM
   std::filesystem::create_directories(folder, error);
   if (error) return fail(ErrorKind::kIo, "cannot make " + folder.string() + ": " + error.message());
   OTR_TRY_ASSIGN(crypto::PrivateKey key, home.key("operator"));
-  OTR_TRY_ASSIGN(auto stage, Stage::set_up(folder, {&model}, window_ms));
+  OTR_TRY_ASSIGN(auto stage, Stage::set_up(folder, {&model}, {.window_ms = window_ms}));
   std::unique_ptr<UpRollup> made(
       new UpRollup(std::move(stage), std::make_unique<crypto::PrivateKey>(std::move(key))));
   OTR_TRY_ASSIGN(made->operator_, made->stage_->add_service(*made->key_, model));
@@ -85,6 +85,7 @@ std::string UpRollup::describe() const {
   const ledger::State& state = stage_->state();
   const rollup::OperatorGauges ours = operator_->role->gauges();
   const rollup::FishermanGauges fisherman = stage_->fisherman().gauges();
+  const rollup::CheckerGauges checker = stage_->checker().gauges();
   std::uint64_t posted = 0, final_claims = 0, void_claims = 0;
   for (const auto& [number, batch] : state.batches) {
     if (ledger::is_void(state, batch)) {
@@ -111,6 +112,9 @@ std::string UpRollup::describe() const {
                                count(fisherman.agreed, "recomputed and equal, ") +
                                count(fisherman.false_claims, "false, ") +
                                count(fisherman.missed, "final before it had looked"));
+  text += row("draws", count(ours.proofs.made, "proven, ") +
+                           count(checker.executed, "executed again, ") +
+                           count(checker.signed_count, "checked"));
   text += row("games", count(ours.games_open, "open; clock: ") + clock(ours.next_clock_ms));
   text += row("bonds", "stake " + std::to_string(self.stake) + ", reserved " +
                            std::to_string(self.reserved) + ", V_max " +

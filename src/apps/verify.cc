@@ -133,6 +133,7 @@ Result<int> verify(const VerifyFlags& flags) {
   const auto lines = client::ladder(audit, false, where ? &*where : nullptr);
   int code = code_of(client::verdict_of(audit));
   const bool has_fallen = where && (where->standing == rollup::Standing::kRefuted ||
+                                    where->standing == rollup::Standing::kCanary ||
                                     where->standing == rollup::Standing::kVoid);
   if (has_fallen) code = kFraud;
   if (flags.json) {

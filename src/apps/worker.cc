@@ -64,7 +64,7 @@ void add_worker_options(CLI::App& command, WorkerFlags& flags) {
 
 void add_worker(CLI::App& app, Run& run) {
   struct Flags : WorkerFlags {
-    std::string model;
+    std::string model, ledger_id;
   };
   auto flags = std::make_shared<Flags>();
   flags->threads = default_threads();
@@ -81,6 +81,10 @@ void add_worker(CLI::App& app, Run& run) {
                    "Address of the operator whose gateway countersigns (default: of the key in the "
                    "home folder)")
       ->type_name("0x…");
+  command
+      ->add_option("--ledger-id", flags->ledger_id,
+                   "The ledger on which its answers are to stand (otr operator; default: none)")
+      ->type_name("0x…");
   command->add_option("--home", flags->home, "Folder of the keys and of the simulated TEE")
       ->type_name("DIR");
   command
@@ -91,6 +95,11 @@ void add_worker(CLI::App& app, Run& run) {
   add_worker_options(*command, *flags);
   command->callback([flags, &run] {
     run = [flags] {
+      if (!flags->ledger_id.empty()) {
+        const auto id = hash_from_hex(flags->ledger_id, "--ledger-id");
+        if (!id) return report({ErrorKind::kUsage, id.error().message});
+        flags->ledger = *id;
+      }
       const Result<int> code = worker(*flags, flags->model);
       return code ? *code : report(code.error());
     };
