@@ -31,37 +31,50 @@ def check_demo(folder):
     said = otr("demo", "--model", MODEL, "--small", SMALL, "--folder", folder, "--max-tokens", 6)
     for scene in (
         "recomputed            by a fisherman: every number agrees",
+        "drawn by the beacon   and answered with",
+        "checked               by a checker",
         "REFUSED: The session beside the claim measured another model",
         "3 moves: challenge, answer, proof of one step: STEP_MISMATCH",
         "REFUSED: The session beside the claim names another operator",
         "burned                nobody",
         "it gives up",
+        "found                 by the fisherman, which named the false leaf",
     ):
         assert scene in said, f"no {scene!r} in\n{said}"
     otr("demo", "--model", MODEL, "--small", SMALL, "--folder", folder, code=2)  # not twice
     ledger = folder / "ledger.sqlite"
-    assert "3 (0 open, 2 final), games 2 (0 open)" in otr("ledger", "verify", ledger)
+    assert "4 (1 open, 2 final), games 3 (0 open)" in otr("ledger", "verify", ledger)
 
     def verify(receipt, posted, *more, code=0):
         return otr("verify", folder / receipt, "--model", MODEL, "--policy", folder / "policy.toml",
                    "--ledger", ledger, "--posted", folder / posted, *more, code=code)
 
+    if (folder / "honest.proof").exists():  # where the machine was fast enough
+        beacon = re.search(r"--beacon (0x\w+)", said)[1]
+        assert "PROVEN" in otr("verify", folder / "honest.proof", "--model", MODEL, "--beacon",
+                               beacon)
     ladder = verify("honest.json", "honest.posted.json", "--recompute")
     for rung in ("claim included in a posted batch (batch 1", "recomputed by me", "window over"):
         assert f"PASS     {rung}" in ladder, ladder
     assert "proven false on the ledger" in verify("forged.json", "forged.posted.json", code=5)
+    assert "a canary" in verify("canary.json", "canary.posted.json", code=5)
+    said_so = verify("honest.json", "honest.posted.json")
+    assert "1 account says on the ledger to have done so" in said_so, said_so
     assert "SESSION_MISMATCH" in verify("honest.json", "forged.posted.json", code=1)
     (folder / "bad.posted.json").write_text('{"batch":1}\n')
     verify("honest.json", "bad.posted.json", code=2)
     lines = (folder / "disputes.jsonl").read_text().splitlines()
     assert len(lines) >= 6 and all(json.loads(line)["height"] > 0 for line in lines)
-    # One byte of the ledger is another.
-    changed = folder / "changed.sqlite"
-    data = bytearray(ledger.read_bytes())
+    # One byte of the ledger is another. (Of an export: there every byte counts.)
+    otr("ledger", "export", ledger, folder / "export")
+    otr("ledger", "verify", folder / "export")
+    data = bytearray((folder / "export").read_bytes())
     data[len(data) // 2] ^= 1
-    changed.write_bytes(data)
-    done = subprocess.run([OTR, "ledger", "verify", changed], capture_output=True, timeout=PATIENCE)
+    (folder / "changed").write_bytes(data)
+    command = [OTR, "ledger", "verify", folder / "changed"]
+    done = subprocess.run(command, capture_output=True, timeout=PATIENCE)
     assert done.returncode in (1, 2), done
+    otr("demo", "--model", MODEL, "--small", MODEL, "--folder", folder / "same", code=2)
 
 
 def wait_for(pattern, log, process):

@@ -24,10 +24,11 @@ FLOORS = {
     6: "prover dispute eval openai",
     7: "ledger",
     8: "settlement",
-    9: "node rollup",
-    10: "service sim",
-    11: "client",
-    12: "apps",
+    9: "node",
+    10: "rollup",
+    11: "service sim",
+    12: "client",
+    13: "apps",
 }
 FLOOR_OF = {name: floor for floor, names in FLOORS.items() for name in names.split()}
 # The judge links without the athlete.
