@@ -2,7 +2,6 @@
 // challengers without a case against an honest worker (SPEC GAME-4, GAME-9).
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <set>
 
 #include "base/reject.h"
@@ -98,8 +97,8 @@ bool caught(const World& world, const Pass& honest, const machine::StepId& id) {
   return true;
 }
 
-// Elements of every tensor of a position's layers and head. A lie that rounding swallows leaves the
-// claim true, and there is nothing to dispute.
+// All elements of every tensor of a position's layers and head. A lie that rounding swallows leaves
+// the claim true, and there is nothing to dispute.
 TEST(Dispute, AWorkerWrongAtOneStepLosesTheWholeGame) {
   const World world({.seed = 4, .tied = false, .biases = true, .qk_norm = true, .exponent = 16},
                     {.inv_t = 90'000, .top_k = 9, .top_p = 60'000, .seed = {7}}, 3);
@@ -112,9 +111,7 @@ TEST(Dispute, AWorkerWrongAtOneStepLosesTheWholeGame) {
          trace::micro_tensors_of(world.facts.program, world.request.sampling, 3, layer)) {
       const std::uint64_t size =
           machine::shape_of(world.facts.program, world.request.sampling, 3, layer, tensor).size();
-      // All elements with OTR_EXHAUSTIVE in the environment, else some of each tensor.
-      const std::uint64_t stride = std::getenv("OTR_EXHAUSTIVE") != nullptr ? 1 : 1 + size / 4;
-      for (std::uint64_t i = 0; i < size; i += stride) {
+      for (std::uint64_t i = 0; i < size; ++i) {
         SCOPED_TRACE(std::string(machine::info(tensor).name) + "[" + std::to_string(i) +
                      "] of layer " + std::to_string(layer));
         if (!caught(world, *honest, {3, layer, tensor, i})) continue;

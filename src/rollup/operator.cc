@@ -10,6 +10,7 @@
 #include "dispute/worker.h"
 #include "rollup/batch_data.h"
 #include "rollup/clocks.h"
+#include "rollup/holdings.h"
 #include "rollup/registration.h"
 
 namespace otr::rollup {
@@ -18,50 +19,21 @@ namespace {
 using dispute::Side;
 using ledger::ClaimKey;
 
-// Records of the journal: a receipt's text, or this and the claim hashes of a batch. The latter is
-// written before the batch is posted.
-constexpr std::string_view kBatchRecord = "batch\n";
-constexpr const char* kOtherAnswer = "Another answer to this request is held already.";
 constexpr std::uint8_t kLaneProof = 1, kLaneExecution = 2;
-
-std::string batch_record(const std::vector<Hash>& hashes) {
-  std::string record(kBatchRecord);
-  for (const Hash& hash : hashes) record += as_text(hash);
-  return record;
-}
-
-using Text = std::shared_ptr<const std::string>;
-
-struct Entry {
-  Text text;
-  protocol::Receipt receipt;
-  std::uint64_t since = 0;  // when it was added; 0 before this process
-  bool is_posted = false;
-  bool is_settled = false;  // or cannot be
-};
 
 }  // namespace
 
 struct Operator::Body {
   Body(Mirror& its_mirror, Journal& its_journal, OperatorOptions chosen)
-      : mirror(its_mirror), journal(its_journal), options(std::move(chosen)) {}
+      : mirror(its_mirror), holdings(its_journal), options(std::move(chosen)) {}
 
   Mirror& mirror;
-  Journal& journal;
+  Holdings holdings;
   const OperatorOptions options;
   std::unique_ptr<Prover> prover;  // null: no proofs
-  // What any thread may touch.
-  mutable std::mutex mutex;
-  std::map<Hash, std::vector<Text>> served;           // receipts by batch root
-  std::vector<std::pair<Text, std::uint64_t>> inbox;  // with the time of coming
-  std::map<Hash, Hash> held;  // claim hashes of all that was added, by request hash
+  mutable std::mutex mutex;        // of the gauges
   OperatorGauges gauges;
-  // Of the thread that steps.
-  std::map<Hash, Entry> entries;                // by claim hash
-  std::vector<Hash> waiting;                    // not posted, in the order of coming
-  std::map<Hash, std::vector<Hash>> composed;   // claim hashes by batch root
   std::map<Hash, std::shared_ptr<Case>> cases;  // of claims with games
-  std::set<std::uint64_t> settled;              // batches whose claims are paid or cannot be
 
   [[nodiscard]] const ledger::State& state() const { return mirror.state(); }
   [[nodiscard]] crypto::Address self() const { return options.key.address(); }
@@ -70,10 +42,6 @@ struct Operator::Body {
   [[nodiscard]] const std::vector<Hash>* claims_of(std::uint64_t batch) const;
   [[nodiscard]] std::vector<Hash> path(const std::vector<Hash>& hashes, const Hash& claim) const;
 
-  Status read_record(std::string_view record);
-  Status take(Text text, std::uint64_t now);
-  void compose(std::vector<Hash> hashes);
-  Status empty_inbox();
   void take_stock();
   Status send(ledger::Body body);
   Status sent(Status status);
@@ -87,6 +55,7 @@ struct Operator::Body {
   [[nodiscard]] std::vector<Hash> next_batch(std::uint64_t now) const;
   Status finalise(std::uint64_t number, std::uint64_t now);
   Status settle();
+  Result<bool> settle(std::uint64_t number, std::uint32_t index, const std::vector<Hash>& hashes);
 };
 
 Operator::Operator(std::unique_ptr<Body> body) : body_(std::move(body)) {}
@@ -98,7 +67,10 @@ Result<std::unique_ptr<Operator>> Operator::open(Mirror& mirror, Journal& journa
   if (body->options.prover) {
     OTR_TRY_ASSIGN(body->prover, Prover::open(journal, *body->options.prover));
   }
-  OTR_TRY(journal.read([&](std::string_view record) { return body->read_record(record); }));
+  OTR_TRY(journal.read([&](std::string_view record) {
+    if (!Prover::is_record(record)) return body->holdings.read(record);
+    return body->prover ? body->prover->read(record) : Status();
+  }));
   return std::unique_ptr<Operator>(new Operator(std::move(body)));
 }
 
@@ -106,7 +78,7 @@ Status Operator::step(std::uint64_t now) {
   Body& body = *body_;
   // 1. What has happened, by its own replay.
   OTR_TRY(body.mirror.catch_up());
-  OTR_TRY(body.empty_inbox());
+  OTR_TRY(body.holdings.empty_inbox());
   body.take_stock();
   // 2. What costs a word each and has the shortest clocks; claims that wait become a batch.
   OTR_TRY(body.answer_forces());
@@ -135,28 +107,11 @@ Status Operator::add(const std::string& receipt_text, std::uint64_t now) {
     return fail(ErrorKind::kReject,
                 "The receipt is of a sealed request: what it says cannot be shown on demand.");
   }
-  const std::lock_guard lock(body_->mutex);
-  const Hash hash = protocol::digest_of(receipt.claim, receipt.ledger);
-  const auto held = body_->held.find(receipt.claim.request_hash);
-  if (held != body_->held.end() && held->second == hash) return {};
-  if (held != body_->held.end()) return fail(ErrorKind::kReject, kOtherAnswer, "OTHER_ANSWER");
-#ifndef OTR_CANARY_BUG  // the simulation must find it (sim/canary_test.cc)
-  OTR_TRY(body_->journal.append(receipt_text));
-#endif
-  body_->held[receipt.claim.request_hash] = hash;
-  body_->inbox.emplace_back(std::make_shared<const std::string>(receipt_text), now);
-  return {};
+  return body_->holdings.add(receipt_text, receipt, now);
 }
 
 Result<std::vector<std::string>> Operator::receipts(const Hash& batch_root) {
-  const std::lock_guard lock(body_->mutex);
-  const auto found = body_->served.find(batch_root);
-  if (found == body_->served.end()) {
-    return fail(ErrorKind::kBadInput, "No batch of this operator has this root.");
-  }
-  std::vector<std::string> texts;
-  for (const Text& text : found->second) texts.push_back(*text);
-  return texts;
+  return body_->holdings.receipts(batch_root);
 }
 
 Result<Bytes> Operator::proof(const Hash& digest) {
@@ -165,7 +120,7 @@ Result<Bytes> Operator::proof(const Hash& digest) {
 }
 
 std::optional<Posted> Operator::posted(const Hash& claim_hash) const {
-  for (const auto& [root, hashes] : body_->composed) {
+  for (const auto& [root, hashes] : body_->holdings.batches()) {
     const auto at = std::ranges::find(hashes, claim_hash);
     const auto number = body_->mirror.batch_of(body_->self(), root);
     if (at == hashes.end() || !number) continue;
@@ -178,54 +133,6 @@ std::optional<Posted> Operator::posted(const Hash& claim_hash) const {
 OperatorGauges Operator::gauges() const {
   const std::lock_guard lock(body_->mutex);
   return body_->gauges;
-}
-
-Status Operator::Body::read_record(std::string_view record) {
-  if (Prover::is_record(record)) return prover ? prover->read(record) : Status();
-  if (!record.starts_with(kBatchRecord)) {
-    return take(std::make_shared<const std::string>(record), 0);
-  }
-  record.remove_prefix(kBatchRecord.size());
-  std::vector<Hash> hashes(record.size() / sizeof(Hash));
-  for (std::size_t i = 0; i < hashes.size(); ++i) {
-    std::ranges::copy(as_bytes(record.substr(i * sizeof(Hash), sizeof(Hash))), hashes[i].begin());
-    if (!entries.contains(hashes[i])) {
-      return fail(ErrorKind::kBadInput, "The journal names a claim that it does not hold.");
-    }
-  }
-  compose(std::move(hashes));
-  return {};
-}
-
-Status Operator::Body::take(Text text, std::uint64_t now) {
-  OTR_TRY_ASSIGN(protocol::Receipt receipt, protocol::decode_receipt(*text));
-  const Hash hash = protocol::digest_of(receipt.claim, receipt.ledger);
-  held[receipt.claim.request_hash] = hash;
-  const bool is_new =
-      entries.try_emplace(hash, Entry{std::move(text), std::move(receipt), now, false, false})
-          .second;
-  if (is_new) waiting.push_back(hash);
-  return {};
-}
-
-void Operator::Body::compose(std::vector<Hash> hashes) {
-  std::vector<Text> texts;
-  for (const Hash& hash : hashes) texts.push_back(entries.at(hash).text);
-  const Hash root = ledger::batch_root(hashes);
-  composed[root] = std::move(hashes);
-  const std::lock_guard lock(mutex);
-  served[root] = std::move(texts);
-}
-
-Status Operator::Body::empty_inbox() {
-  const std::lock_guard lock(mutex);
-  for (auto& [text, since] : std::exchange(inbox, {})) {
-#ifdef OTR_CANARY_BUG  // acknowledged before it was on the disk
-    OTR_TRY(journal.append(*text));
-#endif
-    OTR_TRY(take(std::move(text), since));
-  }
-  return {};
 }
 
 const ledger::Operator* Operator::Body::stakes() const {
@@ -243,8 +150,8 @@ std::vector<std::uint64_t> Operator::Body::own_batches() const {
 
 // Null of a batch that is not in the journal: somebody else has the operator's key.
 const std::vector<Hash>* Operator::Body::claims_of(std::uint64_t batch) const {
-  const auto found = composed.find(state().batches.at(batch).root);
-  return found == composed.end() ? nullptr : &found->second;
+  const auto found = holdings.batches().find(state().batches.at(batch).root);
+  return found == holdings.batches().end() ? nullptr : &found->second;
 }
 
 std::vector<Hash> Operator::Body::path(const std::vector<Hash>& hashes, const Hash& claim) const {
@@ -256,21 +163,18 @@ std::vector<Hash> Operator::Body::path(const std::vector<Hash>& hashes, const Ha
 
 void Operator::Body::take_stock() {
   const std::lock_guard lock(mutex);
-  for (const auto& [root, hashes] : composed) {
-    if (entries.at(hashes.front()).is_posted || !mirror.batch_of(self(), root)) continue;
-    for (const Hash& hash : hashes) entries.at(hash).is_posted = true;
-  }
-  std::erase_if(waiting, [&](const Hash& hash) { return entries.at(hash).is_posted; });
-  gauges.claims_waiting = waiting.size();
-  gauges.batches_open = own_batches().size();
-  gauges.batches_final = gauges.batches_void = 0;
-  for (const auto& [root, hashes] : composed) {
+  gauges.batches_final = holdings.batches().size() - holdings.live().size();
+  gauges.batches_void = 0;
+  for (const Hash& root : holdings.live()) {
     const auto number = mirror.batch_of(self(), root);
     if (!number) continue;
+    holdings.mark_posted(root);
     const ledger::Batch& batch = state().batches.at(*number);
     gauges.batches_final += batch.status == ledger::BatchStatus::kFinal;
     gauges.batches_void += ledger::is_void(state(), batch);
   }
+  gauges.claims_waiting = holdings.waiting().size();
+  gauges.batches_open = own_batches().size();
   if (prover) gauges.proofs = prover->gauges();
   std::set<Hash> disputed;
   for (const std::uint64_t number : mirror.open_games()) {
@@ -322,14 +226,14 @@ Status Operator::Body::defend(std::uint64_t number, std::uint64_t now) {
   const dispute::Move move{
       .side = Side::kWorker,
       .state = game.game_digest,
-      .action = options.respond ? options.respond(entries.at(claim).receipt, game.game, facts)
+      .action = options.respond ? options.respond(holdings.at(claim).receipt, game.game, facts)
                                 : dispute::respond(committed->archive(), game.game, facts)};
   return send(ledger::Move{number, dispute::encode_move(move)});
 }
 
 Status Operator::Body::show_claim(std::uint64_t number, const ledger::GameEntry& game,
                                   const Hash& claim) {
-  const protocol::Receipt& receipt = entries.at(claim).receipt;
+  const protocol::Receipt& receipt = holdings.at(claim).receipt;
   return send(ledger::RevealClaim{.game = number,
                                   .claim = receipt.claim,
                                   .path = path(*claims_of(game.claim_key.batch), claim),
@@ -339,7 +243,7 @@ Status Operator::Body::show_claim(std::uint64_t number, const ledger::GameEntry&
 std::shared_ptr<Case> Operator::Body::case_of(const Hash& claim) {
   std::shared_ptr<Case>& known = cases[claim];
   if (known) return known;
-  const protocol::Receipt& receipt = entries.at(claim).receipt;
+  const protocol::Receipt& receipt = holdings.at(claim).receipt;
   const protocol::Request& request = receipt.request.request;
   const Weights* const weights = options.weights ? options.weights(request.model_root) : nullptr;
   if (weights == nullptr) return nullptr;
@@ -354,7 +258,7 @@ Status Operator::Body::answer_forces() {
   std::vector<ledger::ForceAnswer> answers;
   for (const auto& [hash, force] : state().forces) {
     if (force.operator_address != self() || force.status != ledger::ForceStatus::kOpen) continue;
-    for (const auto& [root, hashes] : composed) {
+    for (const auto& [root, hashes] : holdings.batches()) {
       const auto number = mirror.batch_of(self(), root);
       const auto at = std::ranges::find(hashes, hash);
       if (!number || at == hashes.end()) continue;
@@ -382,7 +286,7 @@ Status Operator::Body::answer_draw(const ClaimKey& key, const std::vector<Hash>&
                                    std::uint64_t now) {
   const ledger::Batch& batch = state().batches.at(key.batch);
   const Hash& claim = hashes[key.index];
-  const Entry& entry = entries.at(claim);
+  const Holdings::Entry& entry = holdings.at(claim);
   ledger::AnswerDraw body{.batch = key.batch,
                           .index = key.index,
                           .claim_hash = claim,
@@ -416,8 +320,8 @@ std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
   const std::uint64_t room = stake->free_stake() / std::max<std::uint64_t>(*reserve, 1);
   const std::uint64_t limit = std::min<std::uint64_t>(
       {room, options.max_batch, ledger::parameters_at(state(), now).max_count});
-  for (const Hash& hash : waiting) {
-    const Entry& entry = entries.at(hash);
+  for (const Hash& hash : holdings.waiting()) {
+    const Holdings::Entry& entry = holdings.at(hash);
     // Of a session that cannot, nothing may stand in the way of others.
     if (!can_post(state(), entry.receipt.claim.session, now)) continue;
     if (!session) session = entry.receipt.claim.session;
@@ -431,18 +335,15 @@ std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
 Status Operator::Body::post(std::uint64_t now) {
   std::vector<Hash> hashes = next_batch(now);
   if (hashes.empty()) return {};
-  const ledger::PostBatch body{.session = entries.at(hashes.front()).receipt.claim.session,
-                               .sequence = stakes()->next_sequence,
-                               .root = ledger::batch_root(hashes),
-                               .count = static_cast<std::uint32_t>(hashes.size()),
-                               .value = options.value};
+  const auto count = static_cast<std::uint32_t>(hashes.size());
+  const Hash session = holdings.at(hashes.front()).receipt.claim.session;
   // What it is made of is on disk before anybody can ask.
-  if (!composed.contains(body.root)) {
-    const std::lock_guard lock(mutex);
-    OTR_TRY(journal.append(batch_record(hashes)));
-  }
-  compose(std::move(hashes));
-  OTR_TRY(send(body));
+  OTR_TRY_ASSIGN(const Hash root, holdings.compose(std::move(hashes)));
+  OTR_TRY(send(ledger::PostBatch{.session = session,
+                                 .sequence = stakes()->next_sequence,
+                                 .root = root,
+                                 .count = count,
+                                 .value = options.value}));
   take_stock();
   return {};
 }
@@ -459,38 +360,44 @@ Status Operator::Body::finalise(std::uint64_t number, std::uint64_t now) {
 
 // Every final claim of a client that has put money aside (SPEC SET-15).
 Status Operator::Body::settle() {
-  for (const auto& [root, hashes] : composed) {
+  for (const Hash& root : std::set<Hash>(holdings.live())) {
     const auto number = mirror.batch_of(self(), root);
-    if (!number || settled.contains(*number)) continue;
-    if (state().batches.at(*number).status != ledger::BatchStatus::kFinal) continue;
-    bool is_done = true;
+    if (!number || state().batches.at(*number).status != ledger::BatchStatus::kFinal) continue;
+    const std::vector<Hash>& hashes = holdings.batches().at(root);
+    bool is_done = state().batches.at(*number).held == 0;
     for (std::uint32_t index = 0; index < hashes.size(); ++index) {
-      Entry& entry = entries.at(hashes[index]);
-      const protocol::SignedRequest& request = entry.receipt.request;
-      const Hash& request_hash = entry.receipt.claim.request_hash;
-      const bool has_channel = state().channels.contains({request.request.client, self()});
-      if (entry.is_settled || !has_channel || state().settled_requests.contains(request_hash)) {
-        continue;
-      }
-      if (!is_payable(state(), {*number, index})) {
-        is_done = is_done && is_canary(state(), {*number, index});
-        continue;
-      }
-      const Status paid =
-          mirror.send(options.key, ledger::Settle{.batch = *number,
-                                                  .index = index,
-                                                  .claim = entry.receipt.claim,
-                                                  .path = path(hashes, hashes[index]),
-                                                  .request = request.request,
-                                                  .request_signature = request.signature});
-      OTR_TRY(sent(paid));
-      // Refused for another reason it is refused for ever.
-      entry.is_settled = paid || paid.error().code != "NONCE";
-      is_done = is_done && entry.is_settled;
+      OTR_TRY_ASSIGN(const bool is_settled, settle(*number, index, hashes));
+      is_done = is_done && is_settled;
     }
-    if (is_done) settled.insert(*number);
+    if (is_done) holdings.let_go(root);
   }
   return {};
+}
+
+// Whether the claim is paid, or never will be.
+Result<bool> Operator::Body::settle(std::uint64_t number, std::uint32_t index,
+                                    const std::vector<Hash>& hashes) {
+  Holdings::Entry& entry = holdings.at(hashes[index]);
+  const protocol::SignedRequest& request = entry.receipt.request;
+  const auto channel = state().channels.find({request.request.client, self()});
+  if (entry.is_settled || channel == state().channels.end()) return true;
+  if (state().settled_requests.contains(entry.receipt.claim.request_hash)) return true;
+  if (!is_payable(state(), {number, index})) return is_canary(state(), {number, index});
+  const std::uint64_t deposit = channel->second.deposit;
+  if (entry.short_deposit == deposit) return false;
+  const Status paid =
+      mirror.send(options.key, ledger::Settle{.batch = number,
+                                              .index = index,
+                                              .claim = entry.receipt.claim,
+                                              .path = path(hashes, hashes[index]),
+                                              .request = request.request,
+                                              .request_signature = request.signature});
+  OTR_TRY(sent(paid));
+  // Refused for another reason it is refused for ever.
+  const std::string code = paid ? "" : paid.error().code;
+  if (code == "INSUFFICIENT") entry.short_deposit = deposit;
+  entry.is_settled = code != "NONCE" && code != "INSUFFICIENT";
+  return entry.is_settled;
 }
 
 }  // namespace otr::rollup

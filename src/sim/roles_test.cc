@@ -2,6 +2,10 @@
 // every move, servers that bend what they serve, accomplices.
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <filesystem>
+#include <thread>
+
 #include "sim/cast.h"
 #include "sim/world.h"
 
@@ -406,6 +410,74 @@ TEST(Operators, TheSecondAnswerToARequestIsNotTaken) {
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, "OTHER_ANSWER");
   EXPECT_TRUE(honest.role->add(one, now));
+}
+
+// Its memory does not grow with all that it ever answered; its journal remembers.
+TEST(Operators, WhatIsFinalAndPaidIsLetGo) {
+  World world({});
+  OperatorNode& honest = world.add_operator("operator");
+  const auto request = world.request();
+  const auto paid = answer_honestly(world.weights(), request, world.prompt(), honest.signers);
+  const auto other = forge_token(world.weights(), request, world.prompt(), 2, 5, honest.signers);
+  world.give(honest, paid);
+  const Hash root = ledger::batch_root({protocol::digest_of(paid.claim, paid.ledger)});
+  ASSERT_TRUE(world.run_until([&] { return honest.role->receipts(root).has_value(); }, 10'000));
+  const auto is_let_go = [&] { return honest.role && !honest.role->receipts(root); };
+  ASSERT_TRUE(world.run_until(is_let_go, 60'000));
+  EXPECT_TRUE(world.state().settled_requests.contains(paid.claim.request_hash));
+  const auto expect_remembered = [&] {
+    EXPECT_EQ(honest.role->gauges().batches_final, 1u);
+    EXPECT_TRUE(honest.role->posted(protocol::digest_of(paid.claim, paid.ledger)));
+    EXPECT_TRUE(honest.role->add(*protocol::encode_receipt(paid), world.weather().now));
+    const Status second = honest.role->add(*protocol::encode_receipt(other), world.weather().now);
+    EXPECT_EQ(second ? "" : second.error().code, "OTHER_ANSWER");
+    world.run_ms(5000);
+    EXPECT_EQ(world.state().batches.size(), 1u);
+  };
+  expect_remembered();
+  honest.node->link.has_crashed = true;
+  ASSERT_TRUE(world.run_until([&] { return honest.role == nullptr; }, 1000));
+  ASSERT_TRUE(world.run_until(is_let_go, 60'000));
+  expect_remembered();
+}
+
+// Receipts come, and are asked for, while it works.
+TEST(Operators, ThreadsHandInAndReadWhileItSteps) {
+  World world({});
+  OperatorNode& at = world.add_operator("operator");
+  world.run_until([&] { return at.role != nullptr; }, 1000);
+  at.role.reset();
+  at.node->step = [](std::uint64_t) { return Status(); };
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "threads_hand_in";
+  std::filesystem::remove_all(folder);
+  std::filesystem::create_directory(folder);
+  const auto journal = *rollup::open_journal(folder / "journal");
+  Link link(world.weather(), world.chain());
+  auto mirror = *rollup::Mirror::open(link, world.state().id);
+  const auto role = *rollup::Operator::open(
+      mirror, *journal, {.key = at.signers.operator_key, .value = 100, .max_batch = 2});
+  std::vector<std::string> texts;
+  for (int i = 0; i < 8; ++i) {
+    texts.push_back(*protocol::encode_receipt(
+        answer_honestly(world.weights(), world.request(), world.prompt(), at.signers)));
+  }
+  std::atomic<int> added = 0;
+  const std::jthread gateway([&, now = world.weather().now] {
+    for (const std::string& text : texts) added += role->add(text, now).has_value();
+  });
+  const std::jthread reader([&](const std::stop_token& stop) {
+    while (!stop.stop_requested()) {
+      (void)role->receipts(Hash{});
+      (void)role->gauges();
+    }
+  });
+  for (bool is_done = false; !is_done;) {
+    const bool are_in = added == 8;
+    ASSERT_TRUE(role->step(world.weather().now));
+    is_done = are_in && role->gauges().claims_waiting == 0;
+    world.run_ms(100);
+  }
+  EXPECT_GE(world.state().batches.size(), 4u);
 }
 
 // A session that can no more be posted stands in nobody's way, and a payment that got lost is asked

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/hex.h"
+#include "rollup/holdings.h"
 #include "settlement/store.h"
 #include "sim/seed_play.h"
 
@@ -15,13 +16,21 @@ namespace otr::sim {
 
 std::vector<ledger::ClaimKey> SeedPlay::places_of(const Told& told) {
   std::vector<ledger::ClaimKey> places;
-  OperatorNode& at = *told.player->at;
-  if (!at.role) return places;
+  // By its disk: its memory lets go of what is paid.
+  const OperatorNode& at = *told.player->at;
+  rollup::Holdings written(at.node->disk);
+  const Status read = at.node->disk.read([&](std::string_view record) {
+    return rollup::Prover::is_record(record) ? Status() : written.read(record);
+  });
+  if (!read) fail(at.node->name + " cannot read its disk: " + read.error().message);
   for (const auto& [number, batch] : world_.state().batches) {
-    if (batch.operator_address != at.signers.operator_key.address()) continue;
-    const auto texts = at.role->receipts(batch.root);
-    for (std::uint32_t i = 0; texts && i < texts->size(); ++i) {
-      if ((*texts)[i] == told.text) places.push_back({number, i});
+    const auto claims = written.batches().find(batch.root);
+    if (batch.operator_address != at.signers.operator_key.address() ||
+        claims == written.batches().end()) {
+      continue;
+    }
+    for (std::uint32_t i = 0; i < claims->second.size(); ++i) {
+      if (claims->second[i] == told.hash) places.push_back({number, i});
     }
   }
   return places;

@@ -36,6 +36,29 @@ TEST(Story, AnHonestAnswerBecomesFinalAndIsPaid) {
   EXPECT_EQ(world.chain().broken(), "");
 }
 
+// What a channel cannot pay is asked for again when something was added to it, and not before.
+TEST(Story, AnAnswerIsPaidOnceTheDepositSuffices) {
+  World world({});
+  OperatorNode& honest = world.add_operator("operator");
+  const crypto::PrivateKey client = world.funded_key(100'000);
+  const crypto::Address to = honest.signers.operator_key.address();
+  ASSERT_TRUE(world.send(client, ledger::Deposit{to, 1}));
+  const auto receipt =
+      answer_honestly(world.weights(),
+                      make_request(world.weights(), client, 1, world.prompt(), 6, world.state().id),
+                      world.prompt(), honest.signers);
+  world.give(honest, receipt);
+  ASSERT_TRUE(world.run_until([&] { return is_final(world, honest, receipt); }, 60'000));
+  world.run_ms(5000);
+  const auto is_paid = [&] {
+    return world.state().settled_requests.contains(receipt.claim.request_hash);
+  };
+  EXPECT_FALSE(is_paid());
+  EXPECT_EQ(honest.role->gauges().refused, 1u) << honest.role->gauges().last_refusal;
+  ASSERT_TRUE(world.send(client, ledger::Deposit{to, 1000}));
+  EXPECT_TRUE(world.run_until(is_paid, 10'000)) << honest.role->gauges().last_refusal;
+}
+
 TEST(Story, AForgedTokenIsProvenFalseInThreeMoves) {
   World world({});
   constexpr std::uint32_t kAt = 2, kToken = 5;
@@ -87,6 +110,40 @@ TEST(Story, AFalseAccusationCostsTheAccuser) {
   EXPECT_EQ(world.stake(honest), 10'000'000u);
   ASSERT_TRUE(world.run_until([&] { return is_final(world, honest, receipt); }, 60'000));
   EXPECT_EQ(world.chain().broken(), "");
+}
+
+// With a game open the batch becomes final and its other claims are paid; what is held is shown and
+// defended to the end of the game, whether anybody pays for it or not.
+TEST(Story, AHeldClaimIsDefendedBehindItsBatch) {
+  World world({});
+  OperatorNode& honest = world.add_operator("operator");
+  const crypto::PrivateKey client = world.new_key(), accuser = world.funded_key(1'000'000);
+  const auto receipt =
+      answer_honestly(world.weights(),
+                      make_request(world.weights(), client, 1, world.prompt(), 6, world.state().id),
+                      world.prompt(), honest.signers);
+  world.give(honest, receipt);
+  ASSERT_TRUE(world.run_until([&] { return world.claim_of(honest, receipt).has_value(); }, 10'000));
+  ASSERT_TRUE(world.send(accuser, ledger::Challenge{.batch = 1,
+                                                    .index = 0,
+                                                    .claim = receipt.claim,
+                                                    .path = {},
+                                                    .request = receipt.request.request}));
+  const auto is_batch_final = [&] {
+    return world.state().batches.at(1).status == BatchStatus::kFinal;
+  };
+  ASSERT_TRUE(world.run_until(is_batch_final, 60'000));
+  world.run_ms(1000);
+  const ledger::GameEntry& game = world.state().games.at(1);
+  ASSERT_NE(game.stage, ledger::Stage::kEnded);
+  EXPECT_TRUE(honest.role->receipts(world.state().batches.at(1).root));
+  ASSERT_TRUE(world.send(
+      accuser, ledger::Move{1, dispute::encode_move(
+                                   {dispute::Side::kChallenger, game.game_digest,
+                                    dispute::Challenge{{.t = 3, .stream = {}, .tile = 0}}})}));
+  EXPECT_TRUE(world.run_until([&] { return game.game.phase == dispute::Phase::kProving; }, 10'000));
+  EXPECT_TRUE(world.run_until([&] { return is_final(world, honest, receipt); }, 120'000));
+  EXPECT_EQ(world.stake(honest), 10'000'000u);
 }
 
 // A stranger posts somebody else's claim in a batch of its own: that is no place of the claim, and

@@ -298,14 +298,8 @@ std::uint64_t World::stake(const OperatorNode& of) const {
 std::optional<ledger::ClaimKey> World::claim_of(OperatorNode& of,
                                                 const protocol::Receipt& receipt) {
   if (!of.role) return std::nullopt;
-  for (const auto& [number, batch] : state().batches) {
-    const auto texts = of.role->receipts(batch.root);
-    if (!texts) continue;
-    for (std::uint32_t i = 0; i < texts->size(); ++i) {
-      if ((*texts)[i] == *protocol::encode_receipt(receipt)) return ledger::ClaimKey{number, i};
-    }
-  }
-  return std::nullopt;
+  const auto at = of.role->posted(protocol::digest_of(receipt.claim, receipt.ledger));
+  return at ? std::optional(ledger::ClaimKey{at->batch, at->index}) : std::nullopt;
 }
 
 }  // namespace otr::sim
