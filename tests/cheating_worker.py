@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A cheat of one's own against the processes (docs/ledger.md): a worker that serves cheaper weights.
+"""A cheat of one's own against the processes (docs/ledger.md): a worker that serves cheaper
+weights.
 
     tests/cheating_worker.py PATH-OF-OTR MODEL PATH-OF-CHEATING-WORKER
 """

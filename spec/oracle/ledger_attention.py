@@ -1,7 +1,16 @@
 """SPEC chapter 30: canaries and attention (SET-36 to SET-39)."""
 
 from oracle.encoding import H, integer, require
-from oracle.ledger_call import C_MISSED, C_OPEN, C_REVEALED, MAX_SUPPLY, OPEN, signed, split_of
+from oracle.ledger_call import (
+    C_MISSED,
+    C_OPEN,
+    C_REVEALED,
+    MAX_SUPPLY,
+    OPEN,
+    signed,
+    split_of,
+    split_of_slash,
+)
 from oracle.ledger_games import check_shown
 from oracle.protocol import digest, encode_type, hash_struct
 
@@ -62,11 +71,12 @@ def reveal_canary(call, m):
     check_shown(call, batch, at, m["claim"], m["request"])
     said = consent_digest(call.s["id"], commitment)
     signed(said, m["consent"], m["request"]["client"], "REQUEST_SIGNATURE")
+    signed(said, m["operatorConsent"], batch["operator"], "COUNTERSIGNATURE")
     require(not call.is_final(at), "BAD_STATE", "final")
     entry = call.claim_entry(at)
     fallen = call.is_fallen(batch) or entry["refuted"]
     o, p = call.operator_of(batch), call.of_batch(batch)
-    enough = canary["bond"] >= split_of(p, o["stake"] + o["unbonding"])[0]
+    enough = canary["bond"] >= split_of_slash(o, p)[0]
     require(fallen or enough, "STAKE_TOO_LOW")
     if not fallen:
         entry.update(refuted=True, canary=True)

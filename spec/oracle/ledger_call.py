@@ -36,7 +36,7 @@ def check_parameters(p, trial):
         "draw": (least, MONTH),
         "report": (least, MONTH),
         "beaconInterval": (SECOND, DAY),
-        "beaconDead": (MINUTE, MONTH),
+        "beaconDead": (max(MINUTE, 3 * p["beaconInterval"] + p["draw"]), MONTH),
         "maxDemands": (64, 4096),
         "drawPpm": (0, MILLION),
         "burnPpm": (MILLION // 5, MILLION),
@@ -53,8 +53,8 @@ def check_parameters(p, trial):
     for name, (low, high) in bounds.items():
         require(low <= p[name] <= high, "BAD_PARAMETERS", name)
     play.check_parameters(p["workerClock"], p["challengerClock"], p["maxDemands"])
-    for name in ("unbond", "close"):
-        require(longest(p) <= p[name] <= 100 * MONTH, "BAD_PARAMETERS", name)
+    for name, late in (("unbond", 0), ("close", p["beaconDead"])):
+        require(longest(p) + late <= p[name] <= 100 * MONTH, "BAD_PARAMETERS", name)
 
 
 def reserve_of(p, value):
@@ -67,6 +67,12 @@ def split_of(p, amount):
     burned = -(-amount * p["burnPpm"] // MILLION)
     reporter = min(amount * p["reporterPpm"] // MILLION, amount - burned)
     return burned, reporter, amount - burned - reporter
+
+
+def split_of_slash(o, p):
+    """SET-33: never less burned than the batches that it stood for were promised."""
+    p = dict(p, burnPpm=max(p["burnPpm"], o["burn_ppm"]))
+    return split_of(p, o["stake"] + o["unbonding"])
 
 
 class Call:
@@ -143,6 +149,16 @@ class Call:
         times = [t for t in (runtime, entry["revoked_at"]) if t]
         return min(times) if times else 0
 
+    def end_of(self, entry):
+        """SET-20: the last millisecond of a session."""
+        times = (entry["ended_at"], self.model_of(entry)["voided_at"])
+        return min([entry["session"]["expiry"] * 1000] + [t for t in times if t])
+
+    def needs_checks(self, batch):
+        """SET-15, SET-19."""
+        revoked = self.revoked_at(self.session_of(batch))
+        return revoked != 0 and (batch["status"] != FINAL or revoked <= batch["final_at"])
+
     def model_of(self, entry):
         return self.s["models"][entry["session"]["model_root"]]
 
@@ -150,8 +166,7 @@ class Call:
         """SET-25."""
         if batch["status"] != OPEN:
             return batch["status"] == VOID
-        stale = self.operator_of(batch)["epoch"] != batch["epoch"]
-        return stale or self.model_of(self.session_of(batch))["is_void"]
+        return self.operator_of(batch)["epoch"] != batch["epoch"]
 
     def is_fallen(self, batch):
         return self.is_void(batch) or self.operator_of(batch)["epoch"] != batch["epoch"]
@@ -218,8 +233,8 @@ class Call:
     def slash(self, operator, p, reporter, client):
         """SET-33."""
         o = self.s["operators"][operator]
-        burned, to_reporter, to_client = split_of(p, o["stake"] + o["unbonding"])
-        o.update(stake=0, reserved=0, unbonding=0)
+        burned, to_reporter, to_client = split_of_slash(o, p)
+        o.update(stake=0, reserved=0, unbonding=0, burn_ppm=0)
         o["epoch"] += 1
         o["finalised"] = o["next_sequence"]
         self.credit(reporter, to_reporter)

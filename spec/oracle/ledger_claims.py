@@ -33,8 +33,7 @@ def post_batch(call, m):
     call.role(session["operator"])
     require(entry["epoch"] == o["epoch"], "STALE_EPOCH")
     require(not call.revoked_at(entry), "SESSION_REVOKED")
-    require(not call.model_of(entry)["is_void"], "BAD_STATE")
-    last = session["expiry"] * 1000 + p["post"] + p["force"]
+    last = call.end_of(entry) + p["post"] + p["force"]
     require(session["not_before"] * 1000 <= call.now <= last, "SESSION_EXPIRED")
     require(m["sequence"] == o["next_sequence"], "NONCE")
     good = 1 <= m["count"] <= p["maxCount"] and 1 <= m["value"] <= MAX_VALUE
@@ -44,6 +43,7 @@ def post_batch(call, m):
     fits = reserve * m["count"] <= o["stake"] - o["reserved"]
     require(o["stake"] >= p["minStake"] and fits, "STAKE_TOO_LOW")
     call.promote()
+    o["burn_ppm"] = max(p["burnPpm"], o["burn_ppm"] if o["reserved"] else 0)
     o["reserved"] += reserve * m["count"]
     o["next_sequence"] += 1
     call.s["batches"][len(call.s["batches"]) + 1] = {
@@ -55,6 +55,7 @@ def post_batch(call, m):
         "value": m["value"],
         "reserve": reserve,
         "posted_at": call.now,
+        "final_at": 0,
         "epoch": o["epoch"],
         "round": call.s["revealed_round"] + 2,
         "snapshot": call.s["current_parameters"],
@@ -71,21 +72,22 @@ def finalise(call, m):
     o = call.operator_of(batch)
     require(o["epoch"] == batch["epoch"], "STALE_EPOCH")
     require(batch["sequence"] == o["finalised"], "BAD_STATE", "order")
-    if call.is_void(batch):
-        batch["status"] = VOID
-        o["reserved"] -= batch["reserve"] * batch["count"]
-        o["finalised"] += 1
-        call.emit("BatchVoid")
-        return
     p, beacon = call.of_batch(batch), call.s["beacon"].get(batch["round"])
     if beacon:
         rest = beacon["revealed_at"] + p["draw"] + p["report"]
     else:
         rest = batch["posted_at"] + p["beaconDead"]
     require(call.now >= max(rest, call.window_end(batch)), "TOO_EARLY")
-    batch["status"] = FINAL
-    o["reserved"] -= batch["reserve"] * (batch["count"] - batch["held"])
     o["finalised"] += 1
+    if call.model_of(call.session_of(batch))["voided_at"]:
+        batch["status"] = VOID
+        o["reserved"] -= batch["reserve"] * batch["count"]
+        call.emit("BatchVoid")
+        return
+    batch.update(status=FINAL, final_at=call.now)
+    if not beacon:
+        batch["round"] = 0
+    o["reserved"] -= batch["reserve"] * (batch["count"] - batch["held"])
     call.emit("BatchFinal" if beacon else "BatchFinalNotDrawn")
     record = call.attribution(batch)
     record["batches"] += 1
@@ -111,7 +113,7 @@ def force(call, m):
     require(entry["epoch"] == epoch, "STALE_EPOCH")
     require(not call.revoked_at(entry), "SESSION_REVOKED")
     session, p = entry["session"], call.parameters
-    last = session["expiry"] * 1000 + p["post"]
+    last = call.end_of(entry) + p["post"]
     require(session["not_before"] * 1000 <= call.now <= last, "SESSION_EXPIRED")
     request_hash = call.request_hash(request)
     require(request_hash == claim["request_hash"], "REQUEST_HASH_MISMATCH")
@@ -149,8 +151,10 @@ def force_answer(call, m):
     same = (batch["operator"], batch["session"]) == (entry["operator"], entry["session"])
     require(same, "SESSION_MISMATCH")
     call.leaf(batch, m, m["claimHash"])
-    before = batch["posted_at"] < entry["forced_at"]
-    call.credit(entry["operator"] if before else entry["forcer"], entry["bond"])
+    if batch["posted_at"] < entry["forced_at"]:
+        call.burn(entry["bond"])
+    else:
+        call.credit(entry["forcer"], entry["bond"])
     entry.update(bond=0, status=F_ANSWERED)
     call.emit("ForceAnswered")
 
@@ -159,7 +163,7 @@ def force_missed(call, m):
     entry = open_force(call, m["claimHash"])
     require(call.now > entry["deadline"], "TOO_EARLY")
     session = call.s["sessions"][entry["session"]]
-    excused = call.revoked_at(session) != 0 or call.model_of(session)["is_void"]
+    excused = call.revoked_at(session) != 0
     excused = excused or call.s["operators"][entry["operator"]]["epoch"] != entry["epoch"]
     call.credit(entry["forcer"], entry["bond"])
     entry.update(bond=0, status=F_REFUNDED if excused else F_MISSED)

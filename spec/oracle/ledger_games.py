@@ -81,6 +81,7 @@ def open_entry(call, m):
 def reveal_claim(call, m):
     entry, batch, at = open_entry(call, m)
     require(entry["stage"] == DEMANDED, "BAD_STATE")
+    require(not has_fallen(call, entry, batch), "BAD_STATE", "fallen")
     require(call.now <= entry["opened_at"] + call.of_batch(batch)["workerClock"], "TOO_LATE")
     check_shown(call, batch, dict(at, path=m["path"]), m["claim"], m["request"])
     show(call, entry, batch, m["claim"], m["request"])
@@ -148,7 +149,7 @@ def leaf_key(entry, leaf):
 
 
 def has_fallen(call, entry, batch):
-    """SET-32; a void model ends no game."""
+    """SET-32."""
     moved_on = call.operator_of(batch)["epoch"] != batch["epoch"]
     return moved_on or call.s["claims"][entry["claim_key"]]["refuted"]
 

@@ -23,6 +23,7 @@ VOUCHER = (
     ("uint64", "through"),
     ("uint64", "cumulative"),
 )
+NO_DEADLINE = 2**40  # seconds
 
 
 # --- Money (SET-10 to SET-15)
@@ -93,14 +94,15 @@ def deposit(call, m):
 def close(call, m):
     channel = call.known("channels", (call.signer, m["operator"]))
     require(channel["closes_at"] == 0, "BAD_STATE")
-    channel["closes_at"] = call.now + call.parameters["close"]
+    sets = [call.parameters, *call.s["parameters"].values()]
+    channel["closes_at"] = call.now + max(p["close"] for p in sets)
     call.emit("Closing")
 
 
 def refund(call, m):
     channel = call.known("channels", (call.signer, m["operator"]))
     o = call.s["operators"][m["operator"]]
-    forfeit = channel["epoch"] != o["epoch"] or o["stake"] == 0
+    forfeit = channel["epoch"] != o["epoch"]
     closed = 0 < channel["closes_at"] <= call.now
     require(forfeit or closed, "TOO_EARLY")
     call.account["balance"] += channel["deposit"]
@@ -135,6 +137,13 @@ def redeem(call, m):
     call.emit("Redeemed")
 
 
+def in_time(call, batch, request):
+    p, deadline = call.of_batch(batch), request["deadline"]
+    last = deadline * 1000 + p["post"] + p["force"]
+    none = deadline == 0 or deadline >= NO_DEADLINE
+    require(none or batch["posted_at"] <= last, "TOO_LATE", "deadline")
+
+
 def settle(call, m):
     batch = call.batch_of(m)
     claim, request = m["claim"], m["request"]
@@ -147,11 +156,15 @@ def settle(call, m):
     counts = counts and claim["prompt_count"] == request["prompt_count"]
     require(counts, "COUNT_MISMATCH")
     require(call.is_final(m), "TOO_EARLY")
-    require(request_hash not in call.s["settled_requests"], "EXISTS")
+    settled = (request_hash, batch["operator"])
+    require(settled not in call.s["settled_requests"], "EXISTS")
     entry, session = call.claim_entry(m), call.session_of(batch)
-    require(entry["checked"] or not call.revoked_at(session), "SESSION_REVOKED")
+    require(entry["checked"] or not call.needs_checks(batch), "SESSION_REVOKED")
     require(entry["lane"] or not call.is_drawn(batch, m["index"]), "BAD_STATE")
+    in_time(call, batch, request)
     signed(request_hash, m["requestSignature"], request["client"], "REQUEST_SIGNATURE")
+    key = session["session"]["key"]
+    signed(call.claim_hash(claim), m["claimSignature"], key, "CLAIM_SIGNATURE")
     channel = call.known("channels", (request["client"], batch["operator"]))
     epoch = call.operator_of(batch)["epoch"]
     require(channel["epoch"] == batch["epoch"] == epoch, "STALE_EPOCH")
@@ -165,7 +178,7 @@ def settle(call, m):
     channel["deposit"] -= amount
     channel["paid"] += amount
     call.credit(batch["operator"], amount)
-    call.s["settled_requests"].add(request_hash)
+    call.s["settled_requests"].add(settled)
     record = call.attribution(batch)
     record["settled_claims"] += 1
     record["prompt_tokens"] += claim["prompt_count"]
@@ -201,7 +214,7 @@ def register_model(call, m):
         "max_prompt_tariff": m["maxPromptTariff"],
         "max_output_tariff": m["maxOutputTariff"],
         "weights_published": m["weightsPublished"],
-        "is_void": False,
+        "voided_at": 0,
     }
     call.emit("ModelRegistered")
 
@@ -213,7 +226,7 @@ def facts_of(root, model):
 
 def void_model(call, m):
     model = call.known("models", m["root"])
-    require(not model["is_void"], "BAD_STATE")
+    require(model["voided_at"] == 0, "BAD_STATE")
     facts = referee.model_tree_facts(facts_of(m["root"], model), m["tensor"])
     opening = {
         "begin": m["tile"],
@@ -230,7 +243,7 @@ def void_model(call, m):
     ]
     bad = 128 in values if width == 1 else any(not 1 <= v <= 4095 for v in values)
     require(bad, "STEP_MISMATCH")
-    model["is_void"] = True
+    model["voided_at"] = call.now
     burned, reporter, client = split_of(call.parameters, model["bond"])
     model["bond"] = 0
     call.credit(call.signer, reporter)
@@ -250,7 +263,7 @@ def register_session(call, m):
     least = call.parameters["minStake"]
     require(o is not None and o["stake"] >= least, "STAKE_TOO_LOW")
     model = call.known("models", session["model_root"])
-    require(not model["is_void"], "BAD_STATE")
+    require(model["voided_at"] == 0, "BAD_STATE")
     tariffs = m["promptTariff"] <= model["max_prompt_tariff"]
     tariffs = tariffs and m["outputTariff"] <= model["max_output_tariff"]
     require(tariffs, "BAD_AMOUNT")
@@ -270,6 +283,7 @@ def register_session(call, m):
         "epoch": o["epoch"],
         "prompt_tariff": m["promptTariff"],
         "output_tariff": m["outputTariff"],
+        "ended_at": 0,
         "revoked_at": 0,
     }
     call.emit("SessionRegistered")
@@ -283,10 +297,11 @@ def registration_digest(ledger, identity, evidence):
 
 def revoke_session(call, m):
     entry = call.known("sessions", m["session"])
-    allowed = call.signer in (call.s["genesis"]["auditor"], entry["session"]["operator"])
-    require(allowed, "NOT_ALLOWED")
+    by_auditor = call.signer == call.s["genesis"]["auditor"]
+    require(by_auditor or call.signer == entry["session"]["operator"], "NOT_ALLOWED")
     require(entry["revoked_at"] == 0, "BAD_STATE")
-    entry["revoked_at"] = call.now
+    require(by_auditor or entry["ended_at"] == 0, "BAD_STATE", "ended")
+    entry["revoked_at" if by_auditor else "ended_at"] = call.now
     call.emit("Revoked")
 
 
@@ -300,6 +315,8 @@ def revoke_runtime(call, m):
 def schedule(call, m):
     call.role(call.s["genesis"]["governor"])
     check_parameters(m["parameters"], call.s["genesis"]["trial"])
+    doubled = max(1, 2 * call.parameters["fee"])
+    require(m["parameters"]["fee"] <= doubled, "BAD_PARAMETERS", "fee")
     call.promote()
     call.s["pending"] = {
         "parameters": m["parameters"],

@@ -26,7 +26,7 @@ TRIAL = {
     "beaconInterval": 1000,
     "beaconDead": 60_000,
     "unbond": 205_001,
-    "close": 205_001,
+    "close": 265_001,
     "workerClock": 60_000,
     "challengerClock": 60_000,
     "maxDemands": 64,
@@ -42,7 +42,7 @@ TRIAL = {
     "modelBond": 100_001,
     "fee": 1,
 }
-assert ledger_call.longest(TRIAL) == TRIAL["unbond"]
+assert ledger_call.longest(TRIAL) == TRIAL["unbond"] == TRIAL["close"] - TRIAL["beaconDead"]
 
 
 @lru_cache(None)
@@ -357,9 +357,20 @@ class Ledger:
             "requestSignature": curve.sign(CLIENT, self.request_hash(request)),
         }
 
+    def owner(self, batch):
+        """Whose batch it is."""
+        to = self.state["batches"][batch.number]["operator"]
+        return next(who for who in (OPERATOR, OTHER, THIRD, FOURTH) if address(who) == to)
+
     def settling(self, batch, i, key=CLIENT):
-        signature = curve.sign(key, self.request_hash(batch.requests[i]))
-        return dict(batch.at(i), **batch.shown(i), requestSignature=signature)
+        claim = batch.claims[i]
+        sessions_key = self.state["sessions"][claim["session"]]["session"]["epoch"]
+        return dict(
+            batch.at(i),
+            **batch.shown(i),
+            requestSignature=curve.sign(key, self.request_hash(batch.requests[i])),
+            claimSignature=curve.sign(sessions_key, self.claim_hash(claim)),
+        )
 
     def voucher(self, who, through, cumulative, epoch=0, key=CLIENT):
         words_ = ledger_money.voucher_digest(
@@ -383,11 +394,11 @@ class Ledger:
             ledger_games.leaf_hash(leaf),
         )
 
-    def canary(self, batch, leaf, key=CLIENT):
+    def canary(self, batch, leaf, key=CLIENT, who=FOURTH):
         """The members of RevealCanary, of a posted batch."""
         sequence = self.state["batches"][batch.number]["sequence"]
         words_ = ledger_attention.consent_digest(
-            self.state["id"], self.commitment(batch, sequence, leaf)
+            self.state["id"], self.commitment(batch, sequence, leaf, who)
         )
         return {
             "salt": bytes([6]) * 32,
@@ -396,6 +407,7 @@ class Ledger:
             "claim": batch.claims[0],
             "request": batch.requests[0],
             "consent": curve.sign(key, words_),
+            "operatorConsent": curve.sign(who, words_),
         }
 
     def answering(self, batch, i, lane=2, named=bytes([5]) * 32):

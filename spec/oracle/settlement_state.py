@@ -16,7 +16,7 @@ ACCOUNT = [("balance", "u64"), ("nonce", "u64")]
 OPERATOR = [
     (name, "u64")
     for name in (
-        "stake reserved unbonding release_at epoch next_sequence finalised open_games"
+        "stake reserved unbonding release_at epoch next_sequence finalised open_games burn_ppm"
     ).split()
 ]
 CHANNEL = [(name, "u64") for name in "deposit paid epoch covered closes_at".split()]
@@ -28,7 +28,7 @@ MODEL = [
     ("max_prompt_tariff", "u64"),
     ("max_output_tariff", "u64"),
     ("weights_published", "u8"),
-    ("is_void", "bool"),
+    ("voided_at", "u64"),
 ]
 SESSION_ENTRY = [
     ("session", "session"),
@@ -36,6 +36,7 @@ SESSION_ENTRY = [
     ("epoch", "u64"),
     ("prompt_tariff", "u64"),
     ("output_tariff", "u64"),
+    ("ended_at", "u64"),
     ("revoked_at", "u64"),
 ]
 CANARY = [
@@ -54,6 +55,7 @@ BATCH = [
     ("value", "u64"),
     ("reserve", "u64"),
     ("posted_at", "u64"),
+    ("final_at", "u64"),
     ("epoch", "u64"),
     ("round", "u64"),
     ("snapshot", "u32"),
@@ -125,7 +127,7 @@ STATE = [
     ("first_challenges", ("map", (CLAIM_KEY, "hash"), "u64")),
     ("games", ("map", "u64", GAME_ENTRY)),
     ("forces", ("map", "hash", FORCE_ENTRY)),
-    ("settled_requests", ("set", "hash")),
+    ("settled_requests", ("set", ("hash", "address"))),
     ("equivocations", ("set", ("hash", "address"))),
     ("canaries", ("map", ("address", "hash"), CANARY)),
     ("attentions", ("map", (CLAIM_KEY, "address"), "hash")),

@@ -60,7 +60,15 @@ KINDS = [
             ("signature", "signature"),
         ],
     ),
-    ("Settle", [*_CLAIM_OF_BATCH, *_SHOWN, ("requestSignature", "signature")]),
+    (
+        "Settle",
+        [
+            *_CLAIM_OF_BATCH,
+            *_SHOWN,
+            ("requestSignature", "signature"),
+            ("claimSignature", "signature"),
+        ],
+    ),
     (
         "RegisterModel",
         [
@@ -153,6 +161,7 @@ KINDS = [
             ("claim", "claim"),
             ("request", "request"),
             ("consent", "signature"),
+            ("operatorConsent", "signature"),
         ],
     ),
     ("MissCanary", [("funder", "address"), ("commitment", "hash")]),

@@ -4,7 +4,7 @@ digest}, or a reject, which changes nothing; append: {byte, times} where bytes f
 the names of what happened. Games with proofs are in dispute.json."""
 
 from oracle import artifact, curve, game as play, settlement, settlement_state as entries
-from oracle import settlement_words as words, tiny
+from oracle import settlement_words as words, tiny, vectors_honest_pay
 from oracle.encoding import LEDGER_CODES, Reject, integer
 from oracle.ledger_world import (
     AUDITOR,
@@ -264,6 +264,7 @@ def _payment(w, session, one):
         ("PATH_INVALID", dict(good, claim=claim)),
         ("REQUEST_HASH_MISMATCH", dict(good, request=request)),
         ("REQUEST_SIGNATURE", w.settling(one, i, OTHER)),
+        ("CLAIM_SIGNATURE", dict(good, claimSignature=good["requestSignature"])),
     ])
     for j in drawn[:1]:
         w.send(rule, OTHER, "Settle", w.settling(one, j), "BAD_STATE", "drawn, not answered")
@@ -361,7 +362,7 @@ def _emergency(w, model):
     batch = w.post_some(OTHER, session, 2, 300)
     w.send("SET-19", CLIENT, "RevokeSession", {"session": session}, "NOT_ALLOWED")
     w.send("SET-19", OTHER, "RevokeSession", {"session": SOME}, "UNKNOWN")
-    w.send("SET-19", OTHER, "RevokeSession", {"session": session})
+    w.send("SET-19", AUDITOR, "RevokeSession", {"session": session})
     w.send("SET-19", AUDITOR, "RevokeSession", {"session": session}, "BAD_STATE")
     late = w.make_batch(session, 1, 310)
     w.send(["SET-19", "SET-20"], OTHER, "PostBatch", w.posting(OTHER, session, late),
@@ -551,8 +552,9 @@ def _void_model(w, bad, name):
     ])
     w.send([rule, "SET-33"], FISHERMAN, "VoidModel", good)
     w.send(rule, FISHERMAN, "VoidModel", good, "BAD_STATE")
-    w.send("SET-20", FOURTH, "PostBatch", w.posting(FOURTH, session, late), "BAD_STATE",
-           "of a void model")
+    posted = w.post(FOURTH, session, late)
+    shown = dict(posted.at(0), claimHash=late.hashes[0], path=[])
+    w.send("SET-27", FOURTH, "ForceAnswer", shown, say="behind a void model")
     again, _ = w.session(FOURTH, root)
     w.send("SET-18", FOURTH, "RegisterSession", again, "BAD_STATE", "of a void model")
     w.send("SET-32", FISHERMAN, "CloseGame", {"game": game}, "TOO_EARLY", "of a void batch")
@@ -560,10 +562,18 @@ def _void_model(w, bad, name):
            say="of a void batch")
     _withdraw(w, game, FISHERMAN)
     w.send("SET-32", FISHERMAN, "CloseGame", {"game": game}, "BAD_STATE")
-    w.wait(4001)
-    w.send("SET-27", CLIENT, "ForceMissed", {"claimHash": late.hashes[0]},
-           say="of a void model, REFUNDED")
-    w.send(["SET-25", "SET-17"], FISHERMAN, "Finalise", {"batch": batch.number}, say="to VOID")
+    w.wait(TRIAL["post"] + TRIAL["force"] + 1)
+    tail = w.posting(FOURTH, session, w.make_batch(session, 1, 711))
+    w.send(["SET-17", "SET-20"], FOURTH, "PostBatch", tail, "SESSION_EXPIRED", "of a void model")
+    for one in (batch, posted):
+        w.reveal_round_of(one)
+        for i in w.drawn(one)[0]:
+            w.send("SET-30", FOURTH, "AnswerDraw", w.answering(one, i))
+    w.send(["SET-24", "SET-17"], FISHERMAN, "Finalise", {"batch": batch.number}, "TOO_EARLY",
+           "of a void model")
+    w.wait(3000)
+    for one in (batch, posted):
+        w.send(["SET-25", "SET-17"], FISHERMAN, "Finalise", {"batch": one.number}, say="to VOID")
     assert w.state["operators"][address(FOURTH)]["epoch"] == 0
     session, key = w.open_session(FOURTH, artifact.model_root(tiny.model("tiny_gqa")), runtime=42)
     late = w.make_batch(session, 2, 720)
@@ -712,6 +722,7 @@ def _reveal_canaries(w, found, leaf, others):
         ("UNKNOWN", dict(good, batch=twice.number)),
         ("REQUEST_HASH_MISMATCH", dict(good, request=other)),
         ("REQUEST_SIGNATURE", w.canary(found, leaf, OTHER)),
+        ("COUNTERSIGNATURE", dict(good, operatorConsent=good["consent"])),
         ("STAKE_TOO_LOW", w.canary(cheap, leaf)),
         ("CANARY_MISMATCH", w.canary(late, leaf)),
         ("CANARY_MISMATCH", w.canary(pair, leaf)),
@@ -765,7 +776,7 @@ def _miss_canaries(w, leaf, posted, missed, cheap):
 
 
 def _parameters(w, model):
-    good = dict(TRIAL, drawPpm=0, window=5000, unbond=209_001, close=209_001, fee=3)
+    good = dict(TRIAL, drawPpm=0, window=5000, unbond=209_001, close=269_001, fee=2)
     rule = ["SET-9", "SET-10"]
     w.send(rule, CLIENT, "ScheduleParameters", {"parameters": good}, "NOT_ALLOWED")
     for name, value in (
@@ -776,6 +787,7 @@ def _parameters(w, model):
         ("report", 30 * 86_400_000 + 1),
         ("beaconInterval", 999),
         ("beaconDead", 59_999),
+        ("beaconInterval", 20_000),
         ("maxDemands", 63),
         ("drawPpm", 1_000_001),
         ("burnPpm", 199_999),
@@ -788,14 +800,15 @@ def _parameters(w, model):
         ("forceBond", 10_002),
         ("modelBond", 2**40 + 1),
         ("fee", 2**40 + 1),
+        ("fee", 3),
         ("unbond", 209_000),
-        ("close", 209_000),
+        ("close", 269_000),
     ):
         w.send("SET-9", GOVERNOR, "ScheduleParameters", {"parameters": dict(good, **{name: value})},
                "BAD_PARAMETERS", name)
     w.send(["SET-9", "GAME-2"], GOVERNOR, "ScheduleParameters",
            {"parameters": dict(good, workerClock=59_999)}, "PARAMETERS_INVALID")
-    w.send(rule, GOVERNOR, "ScheduleParameters", {"parameters": dict(good, fee=9)})
+    w.send(rule, GOVERNOR, "ScheduleParameters", {"parameters": dict(good, fee=0)})
     w.send(rule, GOVERNOR, "ScheduleParameters", {"parameters": good}, say="instead")
     w.wait(TRIAL["unbond"] - 1)
     session, _ = w.open_session(OPERATOR, model)
@@ -893,7 +906,7 @@ def cases():
     _canaries(w, model)
     _parameters(w, model)
     _coverage(w)
-    return _genesis_cases() + _zero_domain() + w.cases
+    return _genesis_cases() + _zero_domain() + w.cases + vectors_honest_pay.cases()
 
 
 def _coverage(w):

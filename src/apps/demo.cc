@@ -71,7 +71,10 @@ Status honest_scene(Play& play, StageOperator& honest) {
   OTR_TRY(line("recomputed", "by a fisherman: every number agrees"));
   OTR_TRY(tell_draw(play, honest, posted));
   OTR_TRY(play.stage.run_until(
-      [&] { return play.stage.state().settled_requests.contains(play.honest.claim.request_hash); },
+      [&] {
+        return play.stage.state().settled_requests.contains(
+            {play.honest.claim.request_hash, play.honest.operator_address});
+      },
       kPatienceMs));
   return line("final and paid",
               seconds(env::unix_ms() - begin) + " later (window and draw over; a TRIAL window of " +

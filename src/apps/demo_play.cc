@@ -110,7 +110,10 @@ Status canary_scene(Play& play, sim::LiarsDefence& defence, std::uint32_t at, st
   OTR_TRY_ASSIGN(test.keeper, rollup::CanaryKeeper::open(test.mirror, *test.journal,
                                                          {.key = play.stage.client(),
                                                           .client = play.stage.client(),
-                                                          .reward = kCanaryReward}));
+                                                          .reward = kCanaryReward,
+                                                          .operator_consents = [&](const Hash& d) {
+                                                            return test.by->key->sign(d);
+                                                          }}));
   OTR_TRY_ASSIGN(
       test.by,
       play.stage.add_operator(

@@ -31,7 +31,7 @@ ledger::Parameters trial_parameters(const Stage::Options& options) {
   parameters.report = parameters.beacon_interval = 1000;
   parameters.draw = kDrawMs;
   parameters.draw_ppm = options.draw_ppm.value_or(parameters.draw_ppm);
-  parameters.unbond = parameters.close = ledger::longest_ms(parameters);
+  ledger::set_least_waits(parameters);
   return parameters;
 }
 

@@ -108,14 +108,15 @@ Status rule(const Call& call, const RevealCanary& body) {  // SPEC SET-37
   OTR_TRY(check_shown(state, *batch, 0, body.claim, {}, body.request));
   OTR_TRY(protocol::check_signer(consent_digest(state.id, commitment), body.consent,
                                  body.request.client, "REQUEST_SIGNATURE"));
+  OTR_TRY(protocol::check_signer(consent_digest(state.id, commitment), body.operator_consent,
+                                 batch->operator_address, "COUNTERSIGNATURE"));
   if (is_final(state, key)) return refuse(Refusal::kBadState, "The claim is final.");
   const auto known = state.claims.find(key);
   const bool is_disputed = known != state.claims.end() && known->second.disputed;
   const bool has_fallen =
       is_dead(state, *batch) || (known != state.claims.end() && known->second.refuted);
   const Operator& self = state.operators.at(batch->operator_address);
-  const std::uint64_t at_stake =
-      split_of(parameters_of(state, *batch), self.stake + self.unbonding).burned;
+  const std::uint64_t at_stake = split_of_slash(self, parameters_of(state, *batch)).burned;
   if (!has_fallen && canary->bond < at_stake) {
     return refuse(Refusal::kStakeTooLow, "The canary's bond is below the " +
                                              std::to_string(at_stake) +

@@ -25,7 +25,7 @@ struct CommitCanary {
     visit("bond", bond);
   }
 };
-// Voids it before it is final. By who committed, with its own client's consent.
+// Voids it before it is final. By who committed, with the consent of its client and its operator.
 struct RevealCanary {
   static constexpr std::string_view kName = "RevealCanary";
   Hash salt{};
@@ -33,7 +33,8 @@ struct RevealCanary {
   std::uint64_t batch = 0;
   protocol::Claim claim;
   protocol::Request request;
-  Signature consent{};
+  Signature consent{};           // the client's
+  Signature operator_consent{};  // the operator's, over the same
   template <class V>
   void each(V& visit) {
     visit("salt", salt);
@@ -42,6 +43,7 @@ struct RevealCanary {
     visit("claim", claim);
     visit("request", request);
     visit("consent", consent);
+    visit("operatorConsent", operator_consent);
   }
 };
 // It was not revealed in time.

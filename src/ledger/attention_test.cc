@@ -35,7 +35,8 @@ class AttentionTest : public WorldTest {
             batch.number,
             batch.claims[0],
             batch.requests[0],
-            key_of(consents).sign(digest)};
+            key_of(consents).sign(digest),
+            key_of(kOperator).sign(digest)};
   }
   void challenge_leaf(const PostedBatch& batch, std::uint8_t who, const referee::Leaf& leaf) {
     world.must(who, Challenge{batch.number, 0, batch.claims[0], batch.path(0), batch.requests[0]});

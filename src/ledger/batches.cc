@@ -23,10 +23,7 @@ Status check_session_posts(const Call& call, const PostBatch& body, const Operat
   if (revoked_at(call.state, entry) != 0) {
     return refuse(Refusal::kSessionRevoked, "The session or its runtime was revoked.");
   }
-  if (call.state.models.at(entry.session.model_root).is_void) {
-    return refuse(Refusal::kBadState, "The session's model is void.");
-  }
-  const std::uint64_t last = entry.session.expiry * 1000 + parameters.post + parameters.force;
+  const std::uint64_t last = end_of(call.state, entry) + parameters.post + parameters.force;
   if (call.now >= entry.session.not_before * 1000 && call.now <= last) return {};
   return fail(ErrorKind::kReject, "The session does not live now, and its batches are overdue.",
               "SESSION_EXPIRED");
@@ -38,12 +35,14 @@ void end_batch(const Call& call, std::uint64_t number, Batch& batch, BatchStatus
   self.reserved -= batch.reserve * (batch.count - kept);
   self.finalised += 1;
   batch.status = status;
-  Hash key = batch.root;
+  const Hash& key = batch.root;
   if (status == BatchStatus::kVoid) {
     call.emit(EventKind::kBatchVoid, batch.operator_address, key, number);
     return;
   }
+  batch.final_at = call.now;
   const bool is_drawn_from = call.state.beacon.contains(batch.round);
+  if (!is_drawn_from) batch.round = 0;
   call.emit(is_drawn_from ? EventKind::kBatchFinal : EventKind::kBatchFinalNotDrawn,
             batch.operator_address, key, number, batch.held);
   const Hash& model = call.state.sessions.at(batch.session).session.model_root;
@@ -79,7 +78,7 @@ Status check_forced(const Call& call, const Force& body, const Address& self) {
     return refuse(Refusal::kSessionRevoked, "The session was revoked: nothing of it is charged.");
   }
   if (call.now < entry.session.not_before * 1000 ||
-      call.now > entry.session.expiry * 1000 + parameters_at(state, call.now).post) {
+      call.now > end_of(state, entry) + parameters_at(state, call.now).post) {
     return fail(ErrorKind::kReject, "The session's claims can no more be posted.",
                 "SESSION_EXPIRED");
   }
@@ -121,14 +120,19 @@ bool is_dead(const State& state, const Batch& batch) {
   return is_void(state, batch) || state.operators.at(batch.operator_address).epoch != batch.epoch;
 }
 
+Split split_of_slash(const Operator& self, Parameters parameters) {
+  parameters.burn_ppm = std::max(parameters.burn_ppm, static_cast<std::uint32_t>(self.burn_ppm));
+  return split_of(parameters, self.stake + self.unbonding);
+}
+
 void slash(const Call& call, const Address& operator_address, const Parameters& parameters,
            const Address& reporter, const std::optional<Address>& client) {
   Operator& self = call.state.operators.at(operator_address);
   const std::uint64_t amount = self.stake + self.unbonding;
-  self.stake = self.reserved = self.unbonding = 0;
+  const Split split = split_of_slash(self, parameters);
+  self.stake = self.reserved = self.unbonding = self.burn_ppm = 0;
   self.epoch += 1;
   self.finalised = self.next_sequence;
-  const Split split = split_of(parameters, amount);
   const bool has_client = client && *client != Address{};
   credit(call.state, reporter, split.reporter);
   if (has_client) credit(call.state, *client, split.client);
@@ -164,6 +168,8 @@ Status rule(const Call& call, const PostBatch& body) {  // SPEC SET-20 to SET-22
                       std::to_string(v_max(parameters, self.stake)) + ").");
   }
   promote_parameters(state, call.now);
+  if (self.reserved == 0) self.burn_ppm = 0;
+  self.burn_ppm = std::max<std::uint64_t>(self.burn_ppm, parameters.burn_ppm);
   self.reserved += *reserve * body.count;
   self.next_sequence += 1;
   const std::uint64_t number = state.batches.size() + 1;
@@ -192,10 +198,6 @@ Status rule(const Call& call, const Finalise& body) {  // SPEC SET-24
   if (batch->sequence != self.finalised) {
     return refuse(Refusal::kBadState, "An earlier batch of the operator is not final.");
   }
-  if (is_void(call.state, *batch)) {
-    end_batch(call, body.batch, *batch, BatchStatus::kVoid);
-    return {};
-  }
   const std::uint64_t at = final_at(call.state, *batch, call.now);
   if (at == 0) {
     return refuse(Refusal::kTooEarly, "The beacon of the batch's draw is not revealed.");
@@ -203,7 +205,8 @@ Status rule(const Call& call, const Finalise& body) {  // SPEC SET-24
   if (call.now < at) {
     return refuse(Refusal::kTooEarly, "The batch is not final before " + std::to_string(at) + ".");
   }
-  end_batch(call, body.batch, *batch, BatchStatus::kFinal);
+  const bool becomes_void = is_of_void_model(call.state, *batch);
+  end_batch(call, body.batch, *batch, becomes_void ? BatchStatus::kVoid : BatchStatus::kFinal);
   return {};
 }
 
@@ -238,10 +241,13 @@ Status rule(const Call& call, const ForceAnswer& body) {
     return fail(ErrorKind::kReject, "The batch is not of the claim's session.", "SESSION_MISMATCH");
   }
   OTR_TRY(check_leaf(*batch, body.index, body.claim_hash, body.path));
-  // Who forces what stands in a batch already pays the operator for the answer.
-  const bool was_posted = batch->posted_at < force->forced_at;
-  credit(call.state, was_posted ? force->operator_address : force->forcer, force->bond);
-  force->bond = 0;
+  // Who forces what stands in a batch already pays, and nobody earns by withholding where.
+  const std::uint64_t bond = std::exchange(force->bond, 0);
+  if (batch->posted_at < force->forced_at) {
+    burn(call, bond);
+  } else {
+    credit(call.state, force->forcer, bond);
+  }
   force->status = ForceStatus::kAnswered;
   call.emit(EventKind::kForceAnswered, force->operator_address, body.claim_hash, body.batch,
             body.index);
@@ -254,10 +260,9 @@ Status rule(const Call& call, const ForceMissed& body) {
     return refuse(Refusal::kTooEarly,
                   "The operator has until " + std::to_string(force->deadline) + ".");
   }
-  // Nothing can be posted of a revoked session or a void model, however honest the operator is.
+  // Nothing can be posted of a revoked session, however honest the operator is.
   const SessionEntry& session = call.state.sessions.at(force->session);
   const bool is_excused = revoked_at(call.state, session) != 0 ||
-                          call.state.models.at(session.session.model_root).is_void ||
                           call.state.operators.at(force->operator_address).epoch != force->epoch;
   credit(call.state, force->forcer, std::exchange(force->bond, 0));
   force->status = is_excused ? ForceStatus::kRefunded : ForceStatus::kMissed;

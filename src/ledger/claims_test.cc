@@ -129,13 +129,31 @@ TEST_F(ClaimsTest, ForcedClaimsArePostedOrCostTheStake) {
   world.must(kClient, Refund{address_of(kOperator)});
 }
 
-TEST_F(ClaimsTest, AFalseAlarmPaysTheOperator) {
+TEST_F(ClaimsTest, AFalseAlarmPaysNobody) {
   const PostedBatch batch = posted(1);
   world.pass(1);
   world.must(kClient, force(batch, 0));
   const std::uint64_t before = balance(kOperator);
   world.must(kFisherman, ForceAnswer{batch.hashes[0], batch.number, 0, {}});
-  EXPECT_EQ(balance(kOperator), before + world.state.parameters[0].force_bond);
+  EXPECT_EQ(balance(kOperator), before);
+}
+
+// Or who ends a session, or voids a model, is rid of what was countersigned under it.
+TEST_F(ClaimsTest, WhatIsCountersignedIsPostedBehindAnEnd) {
+  const PostedBatch batch = world.make_batch(world.session[kOperator], 2, 0);
+  world.must(kOperator, RevokeSession{world.session[kOperator]});
+  refused(kOperator, RevokeSession{world.session[kOperator]}, "BAD_STATE");
+  world.state.models.at(world.model).voided_at = world.now;
+  world.must(kClient, force(batch, 0));
+  world.must(kClient, force(batch, 1));
+  PostedBatch late = batch;
+  ASSERT_TRUE(world.post(kOperator, late, world.session[kOperator])) << world.message;
+  world.must(kOperator, ForceAnswer{batch.hashes[0], late.number, 0, late.path(0)});
+  world.pass(world.state.parameters[0].force + 1);
+  refused(kClient, force(world.make_batch(world.session[kOperator], 1, 5), 0), "SESSION_EXPIRED");
+  const std::uint64_t epoch = self().epoch;
+  world.must(kClient, ForceMissed{batch.hashes[1]});
+  expect_slashed(epoch);
 }
 
 TEST_F(ClaimsTest, NobodyIsSlashedForARevokedSession) {
@@ -314,10 +332,10 @@ TEST_F(ClaimsTest, AVoidModelEndsNoGame) {
   const PostedBatch batch = posted(2);
   world.must(kFisherman, challenge(batch, 0));
   world.must(kFisherman, DemandClaim{batch.number, 1});
-  world.state.models.at(world.model).is_void = true;
+  world.state.models.at(world.model).voided_at = world.now;
   refused(kOperator, CloseGame{1}, "CLOCK_RUNNING");
   refused(kOperator, CloseGame{2}, "TOO_EARLY");
-  refused(kFisherman, challenge(batch, 0), "BAD_STATE");
+  world.must(kFisherman, challenge(batch, 0));
   const std::uint64_t epoch = self().epoch;
   world.pass(world.state.parameters[0].worker_clock + 1);
   world.must(kFisherman, CloseGame{2});
@@ -414,7 +432,8 @@ TEST_F(ClaimsTest, AnEmergencyStretchesTheWindowAndPaysOnlyWhatWasChecked) {
                  batch.claims[0],
                  {},
                  batch.requests[0],
-                 key_of(kClient).sign(protocol::digest_of(batch.requests[0], world.state.id))},
+                 key_of(kClient).sign(protocol::digest_of(batch.requests[0], world.state.id)),
+                 {}},
           "SESSION_REVOKED");
 }
 

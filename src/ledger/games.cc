@@ -52,7 +52,6 @@ GameEntry& begin(const Call& call, const ClaimKey& key, Batch& batch, std::uint6
   return game;
 }
 
-// A void model alone ends no game: who registered it could end those about its own lies.
 bool has_fallen(const State& state, const GameEntry& entry, const Batch& batch) {
   return state.operators.at(batch.operator_address).epoch != batch.epoch ||
          state.claims.at(entry.claim_key).refuted;
@@ -203,6 +202,9 @@ Status rule(const Call& call, const RevealClaim& body) {
     return refuse(Refusal::kBadState, "The claim of this game is known.");
   }
   OTR_TRY_ASSIGN(Batch* const batch, find_claim(call.state, entry->claim_key));
+  if (has_fallen(call.state, *entry, *batch)) {
+    return refuse(Refusal::kBadState, "The claim has fallen already: close the game.");
+  }
   const Parameters& parameters = parameters_of(call.state, *batch);
   if (call.now > entry->opened_at + parameters.worker_clock) {
     return refuse(Refusal::kTooLate, "The claim had to be shown earlier.");

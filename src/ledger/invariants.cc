@@ -105,16 +105,17 @@ bool keeps_terminal(const State& before, const State& after) {
                }) &&
          keeps(before.models, after.models,
                [](const Model& a, const Model& b) {
-                 return (!a.is_void || b.is_void) && a.config == b.config;
+                 return (a.voided_at == 0 || a.voided_at == b.voided_at) && a.config == b.config;
                }) &&
          keeps(before.sessions, after.sessions, [](const SessionEntry& a, const SessionEntry& b) {
-           return a.revoked_at == 0 || a.revoked_at == b.revoked_at;
+           return (a.revoked_at == 0 || a.revoked_at == b.revoked_at) &&
+                  (a.ended_at == 0 || a.ended_at == b.ended_at);
          });
 }
 
 // INV-4.
 bool never_falls(const State& before, const State& after) {
-  for (const Hash& settled : before.settled_requests) {
+  for (const auto& settled : before.settled_requests) {
     if (!after.settled_requests.contains(settled)) return false;
   }
   return before.time <= after.time && before.height <= after.height &&
@@ -132,7 +133,9 @@ bool keeps_snapshots(const State& before, const State& after) {
   return keeps(before.parameters, after.parameters,
                [](const Parameters& a, const Parameters& b) { return a == b; }) &&
          keeps(before.batches, after.batches, [](const Batch& a, const Batch& b) {
-           return a.snapshot == b.snapshot && a.round == b.round && a.root == b.root &&
+           const bool is_undrawn = b.status == BatchStatus::kFinal && b.round == 0;
+           return a.snapshot == b.snapshot && (a.round == b.round || is_undrawn) &&
+                  (a.final_at == 0 || a.final_at == b.final_at) && a.root == b.root &&
                   a.count == b.count && a.reserve == b.reserve && a.value == b.value;
          });
 }

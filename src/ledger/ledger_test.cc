@@ -31,7 +31,8 @@ class LedgerTest : public WorldTest {
                   batch.claims[i],
                   batch.path(i),
                   batch.requests[i],
-                  key_of(kClient).sign(protocol::digest_of(batch.requests[i], world.state.id))};
+                  key_of(kClient).sign(protocol::digest_of(batch.requests[i], world.state.id)),
+                  key_of(kSessionKey).sign(batch.hashes[i])};
   }
   Body voucher(std::uint64_t through, std::uint64_t cumulative, std::uint8_t signer = kClient) {
     const Hash words =
@@ -170,6 +171,8 @@ TEST_F(LedgerTest, SessionsAreSignedAndRegisteredOnce) {
   refused(kOperator, body, "BAD_AMOUNT");
   refused(kFisherman, RevokeSession{world.session[kOperator]}, "NOT_ALLOWED");
   world.must(kOperator, RevokeSession{world.session[kOperator]});
+  world.must(kAuditor, RevokeSession{world.session[kOperator]});
+  refused(kAuditor, RevokeSession{world.session[kOperator]}, "BAD_STATE");
   PostedBatch batch = world.make_batch(world.session[kOperator], 1, 0);
   EXPECT_FALSE(world.post(kOperator, batch, world.session[kOperator]));
   EXPECT_EQ(world.code, "SESSION_REVOKED");

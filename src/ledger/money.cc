@@ -12,6 +12,9 @@ namespace {
 
 using protocol::StructHasher;
 
+// Seconds that a request names which wants no deadline.
+constexpr std::uint64_t kNoDeadline = std::uint64_t{1} << 40;
+
 Result<Channel*> find_channel(State& state, const Address& client, const Address& to) {
   const auto channel = state.channels.find({client, to});
   if (channel != state.channels.end()) return &channel->second;
@@ -44,6 +47,15 @@ Status check_counts(const protocol::Claim& claim, const protocol::Request& reque
               "COUNT_MISMATCH");
 }
 
+// That the answer was posted in time for what its client asked for.
+Status check_deadline(const State& state, const Batch& batch, const protocol::Request& request) {
+  if (request.deadline == 0 || request.deadline >= kNoDeadline) return {};
+  const Parameters& parameters = parameters_of(state, batch);
+  const std::uint64_t last = request.deadline * 1000 + parameters.post + parameters.force;
+  if (batch.posted_at <= last) return {};
+  return refuse(Refusal::kTooLate, "The claim was posted long after the request's deadline.");
+}
+
 // SPEC SET-15: everything about the claim but money.
 Status check_settle(const Call& call, const Settle& body, const Batch& batch) {
   const Hash ledger = claims_ledger(call.state);
@@ -58,21 +70,25 @@ Status check_settle(const Call& call, const Settle& body, const Batch& batch) {
   if (!is_final(call.state, {body.batch, body.index})) {
     return refuse(Refusal::kTooEarly, "The claim is not final.");
   }
-  if (call.state.settled_requests.contains(request_hash)) {
+  if (call.state.settled_requests.contains({request_hash, batch.operator_address})) {
     return refuse(Refusal::kExists, "This request was settled already.");
   }
   const auto entry = call.state.claims.find({body.batch, body.index});
   const bool is_checked = entry != call.state.claims.end() && entry->second.checked;
   const bool is_answered = entry != call.state.claims.end() && entry->second.lane != 0;
-  if (revoked_at(call.state, call.state.sessions.at(batch.session)) != 0 && !is_checked) {
+  if (needs_checks(call.state, batch) && !is_checked) {
     return refuse(Refusal::kSessionRevoked,
                   "The session was revoked: only claims that a quorum has checked are paid.");
   }
   if (is_drawn(call.state, batch, body.index).value_or(false) && !is_answered) {
     return refuse(Refusal::kBadState, "The claim was drawn, and the draw was not answered.");
   }
-  return protocol::check_signer(request_hash, body.request_signature, body.request.client,
-                                "REQUEST_SIGNATURE");
+  OTR_TRY(check_deadline(call.state, batch, body.request));
+  OTR_TRY(protocol::check_signer(request_hash, body.request_signature, body.request.client,
+                                 "REQUEST_SIGNATURE"));
+  return protocol::check_signer(claim_hash, body.claim_signature,
+                                call.state.sessions.at(batch.session).session.key,
+                                "CLAIM_SIGNATURE");
 }
 
 }  // namespace
@@ -161,7 +177,10 @@ Status rule(const Call& call, const Close& body) {
   OTR_TRY_ASSIGN(Channel* const channel,
                  find_channel(call.state, call.signer, body.operator_address));
   if (channel->closes_at != 0) return refuse(Refusal::kBadState, "The channel closes already.");
-  channel->closes_at = call.now + parameters_at(call.state, call.now).close;
+  // Batches of any set that was ever in force may be unfinal yet.
+  std::uint64_t longest = parameters_at(call.state, call.now).close;
+  for (const auto& [number, set] : call.state.parameters) longest = std::max(longest, set.close);
+  channel->closes_at = call.now + longest;
   call.emit(EventKind::kClosing, body.operator_address, {}, channel->closes_at);
   return {};
 }
@@ -170,7 +189,7 @@ Status rule(const Call& call, const Refund& body) {
   OTR_TRY_ASSIGN(Channel* const channel,
                  find_channel(call.state, call.signer, body.operator_address));
   const Operator& to = call.state.operators.at(body.operator_address);
-  const bool is_forfeit = channel->epoch != to.epoch || to.stake == 0;
+  const bool is_forfeit = channel->epoch != to.epoch;
   const bool is_closed = channel->closes_at != 0 && call.now >= channel->closes_at;
   if (!is_forfeit && !is_closed) {
     return refuse(Refusal::kTooEarly, "Close the channel and wait for its end first.");
@@ -244,7 +263,7 @@ Status rule(const Call& call, const Settle& body) {  // SPEC SET-15
   channel->deposit -= amount;
   channel->paid += amount;
   credit(call.state, batch->operator_address, amount);
-  call.state.settled_requests.insert(body.claim.request_hash);
+  call.state.settled_requests.emplace(body.claim.request_hash, batch->operator_address);
   Attribution& record = call.state.attributions[{
       batch->operator_address, session.session.model_root, batch->posted_at / 86'400'000}];
   record.settled_claims += 1;

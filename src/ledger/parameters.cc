@@ -55,8 +55,7 @@ Parameters example_parameters(bool trial) {
   parameters.force_bond = 1'000;
   parameters.model_bond = 100'000;
   parameters.fee = 1;
-  parameters.unbond = longest_ms(parameters);
-  parameters.close = longest_ms(parameters);
+  set_least_waits(parameters);
   return parameters;
 }
 
@@ -71,7 +70,7 @@ Status check(const Parameters& p, bool trial) {
       {"draw", p.draw, shortest, month},
       {"report", p.report, shortest, month},
       {"beaconInterval", p.beacon_interval, kSecond, kDay},
-      {"beaconDead", p.beacon_dead, kMinute, month},
+      {"beaconDead", p.beacon_dead, std::max(kMinute, 3 * p.beacon_interval + p.draw), month},
       {"maxDemands", p.max_demands, dispute::kMinDemands, dispute::kMaxDemands},
       {"drawPpm", p.draw_ppm, 0, kMillion},
       {"burnPpm", p.burn_ppm, kMillion / 5, kMillion},
@@ -88,7 +87,7 @@ Status check(const Parameters& p, bool trial) {
   for (const Bound& bound : bounds) OTR_TRY(in_bounds(bound));
   OTR_TRY(dispute::check(game_parameters(p)));
   OTR_TRY(in_bounds({"unbond", p.unbond, longest_ms(p), 100 * month}));
-  return in_bounds({"close", p.close, longest_ms(p), 100 * month});
+  return in_bounds({"close", p.close, longest_ms(p) + p.beacon_dead, 100 * month});
 }
 
 dispute::Parameters game_parameters(const Parameters& parameters) {
@@ -100,6 +99,11 @@ dispute::Parameters game_parameters(const Parameters& parameters) {
 std::uint64_t longest_ms(const Parameters& p) {
   return p.post + p.force + p.stretch * p.window + p.draw + p.report + p.worker_clock +
          dispute::longest_ms(game_parameters(p));
+}
+
+void set_least_waits(Parameters& p) {
+  p.unbond = longest_ms(p);
+  p.close = p.unbond + p.beacon_dead;
 }
 
 // SPEC SET-21.

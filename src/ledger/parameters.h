@@ -84,6 +84,8 @@ struct Parameters {
 
 // The longest time from posting to the end of everything about a batch but a late beacon.
 [[nodiscard]] std::uint64_t longest_ms(const Parameters& parameters);
+// Sets unbond and close to the least that SET-9 allows beside the others.
+void set_least_waits(Parameters& parameters);
 
 // What one claim of this value reserves (SPEC SET-21), rounded up; nothing beyond kMaxSupply.
 [[nodiscard]] std::optional<std::uint64_t> reserve_of(const Parameters& parameters,

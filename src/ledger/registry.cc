@@ -102,6 +102,11 @@ void promote_parameters(State& state, std::uint64_t now) {
 Status rule(const Call& call, const ScheduleParameters& body) {  // SPEC SET-10
   OTR_TRY(check_role(call, call.state.genesis.governor, "governor"));
   OTR_TRY(check(body.parameters, call.state.genesis.trial != 0));
+  const std::uint64_t fee = parameters_at(call.state, call.now).fee;
+  if (body.parameters.fee > std::max<std::uint64_t>(1, 2 * fee)) {
+    return refuse(Refusal::kBadParameters,
+                  "The fee may at most double: who has a move to make must be able to pay it.");
+  }
   promote_parameters(call.state, call.now);
   const std::uint64_t effective_at = call.now + parameters_at(call.state, call.now).unbond;
   call.state.pending = PendingParameters{body.parameters, effective_at};
@@ -164,7 +169,7 @@ Status rule(const Call& call, const VoidModel& body) {  // SPEC SET-17
     return refuse(Refusal::kUnknown, "This model is not registered.");
   }
   Model& model = found->second;
-  if (model.is_void) return refuse(Refusal::kBadState, "This model is void already.");
+  if (model.voided_at != 0) return refuse(Refusal::kBadState, "This model is void already.");
   // Trees of the model need nothing of a claim.
   const referee::Terms terms;
   const referee::Statement statement{*model.facts, terms};
@@ -185,7 +190,7 @@ Status rule(const Call& call, const VoidModel& body) {  // SPEC SET-17
     return fail(ErrorKind::kReject, "The tile holds nothing that a model may not hold.",
                 "STEP_MISMATCH");
   }
-  model.is_void = true;
+  model.voided_at = call.now;
   const Split split = split_of(parameters_at(call.state, call.now), model.bond);
   model.bond = 0;
   credit(call.state, call.signer, split.reporter);
@@ -208,7 +213,8 @@ Status rule(const Call& call, const RegisterSession& body) {  // SPEC SET-18
   if (model == state.models.end()) {
     return refuse(Refusal::kUnknown, "The session's model is not registered.");
   }
-  if (model->second.is_void) return refuse(Refusal::kBadState, "The session's model is void.");
+  if (model->second.voided_at != 0)
+    return refuse(Refusal::kBadState, "The session's model is void.");
   if (body.prompt_tariff > model->second.max_prompt_tariff ||
       body.output_tariff > model->second.max_output_tariff) {
     return refuse(Refusal::kBadAmount, "A tariff is above the model's.");
@@ -243,10 +249,11 @@ Status rule(const Call& call, const RevokeSession& body) {  // SPEC SET-19
   if (!is_auditor && call.signer != session->second.session.operator_address) {
     return refuse(Refusal::kNotAllowed, "Only the session's operator and the auditor revoke it.");
   }
-  if (session->second.revoked_at != 0) {
+  SessionEntry& entry = session->second;
+  if (entry.revoked_at != 0 || (!is_auditor && entry.ended_at != 0)) {
     return refuse(Refusal::kBadState, "The session is revoked already.");
   }
-  session->second.revoked_at = call.now;
+  (is_auditor ? entry.revoked_at : entry.ended_at) = call.now;
   call.emit(EventKind::kRevoked, call.signer, body.session, call.now);
   return {};
 }

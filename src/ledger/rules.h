@@ -93,6 +93,8 @@ void promote_parameters(State& state, std::uint64_t now);
 // Whether nothing about the batch can change a stake any more: it is void, or of an old epoch.
 bool is_dead(const State& state, const Batch& batch);
 
+// SPEC SET-33: what a slash of the operator would do now.
+[[nodiscard]] Split split_of_slash(const Operator& self, Parameters parameters);
 // SPEC SET-33. Requires an operator.
 void slash(const Call& call, const Address& operator_address, const Parameters& parameters,
            const Address& reporter, const std::optional<Address>& client);

@@ -130,10 +130,25 @@ std::uint64_t revoked_at(const State& state, const SessionEntry& session) {
   return std::min(session.revoked_at, runtime->second);
 }
 
+std::uint64_t end_of(const State& state, const SessionEntry& session) {
+  const std::uint64_t voided_at = state.models.at(session.session.model_root).voided_at;
+  std::uint64_t end = session.session.expiry * 1000;
+  if (session.ended_at != 0) end = std::min(end, session.ended_at);
+  return voided_at == 0 ? end : std::min(end, voided_at);
+}
+
+bool needs_checks(const State& state, const Batch& batch) {
+  const std::uint64_t revoked = revoked_at(state, state.sessions.at(batch.session));
+  return revoked != 0 && (batch.status != BatchStatus::kFinal || revoked <= batch.final_at);
+}
+
 bool is_void(const State& state, const Batch& batch) {
   if (batch.status != BatchStatus::kOpen) return batch.status == BatchStatus::kVoid;
-  return state.operators.at(batch.operator_address).epoch != batch.epoch ||
-         state.models.at(state.sessions.at(batch.session).session.model_root).is_void;
+  return state.operators.at(batch.operator_address).epoch != batch.epoch;
+}
+
+bool is_of_void_model(const State& state, const Batch& batch) {
+  return state.models.at(state.sessions.at(batch.session).session.model_root).voided_at != 0;
 }
 
 std::uint64_t window_end(const State& state, const Batch& batch) {

@@ -75,6 +75,8 @@ struct Operator {
   std::uint64_t next_sequence = 0;
   std::uint64_t finalised = 0;  // batches, in sequence
   std::uint64_t open_games = 0;
+  // The greatest under which a batch was posted since nothing was last reserved (SPEC SET-33).
+  std::uint64_t burn_ppm = 0;
   [[nodiscard]] std::uint64_t free_stake() const { return stake - reserved; }
   template <class V>
   void each(V& visit) {
@@ -86,6 +88,7 @@ struct Operator {
     visit("nextSequence", next_sequence);
     visit("finalised", finalised);
     visit("openGames", open_games);
+    visit("burnPpm", burn_ppm);
   }
 };
 
@@ -113,7 +116,7 @@ struct Model {
   std::uint64_t max_prompt_tariff = 0;
   std::uint64_t max_output_tariff = 0;
   std::uint8_t weights_published = 0;
-  bool is_void = false;
+  std::uint64_t voided_at = 0;                       // 0: never
   std::shared_ptr<const referee::ModelFacts> facts;  // of root, config and token_bytes
   template <class V>
   void each(V& visit) {
@@ -124,7 +127,7 @@ struct Model {
     visit("maxPromptTariff", max_prompt_tariff);
     visit("maxOutputTariff", max_output_tariff);
     visit("weightsPublished", weights_published);
-    visit("isVoid", is_void);
+    visit("voidedAt", voided_at);
   }
 };
 
@@ -134,7 +137,8 @@ struct SessionEntry {
   std::uint64_t epoch = 0;  // of the operator
   std::uint64_t prompt_tariff = 0;
   std::uint64_t output_tariff = 0;
-  std::uint64_t revoked_at = 0;  // 0: never
+  std::uint64_t ended_at = 0;    // by its operator; 0: never
+  std::uint64_t revoked_at = 0;  // by the auditor; 0: never
   template <class V>
   void each(V& visit) {
     visit("session", session);
@@ -142,6 +146,7 @@ struct SessionEntry {
     visit("epoch", epoch);
     visit("promptTariff", prompt_tariff);
     visit("outputTariff", output_tariff);
+    visit("endedAt", ended_at);
     visit("revokedAt", revoked_at);
   }
 };
@@ -157,8 +162,9 @@ struct Batch {
   std::uint64_t value = 0;    // of a claim, at most
   std::uint64_t reserve = 0;  // of the stake, for each claim
   std::uint64_t posted_at = 0;
+  std::uint64_t final_at = 0;  // 0 until then
   std::uint64_t epoch = 0;     // of the operator
-  std::uint64_t round = 0;     // of the beacon
+  std::uint64_t round = 0;     // of the beacon; 0: final without
   std::uint32_t snapshot = 0;  // number of the parameters
   std::uint32_t held = 0;      // claims with open games
   std::uint32_t canaries = 0;  // revealed, and no game on them is open
@@ -173,6 +179,7 @@ struct Batch {
     visit("value", value);
     visit("reserve", reserve);
     visit("postedAt", posted_at);
+    visit("finalAt", final_at);
     visit("epoch", epoch);
     visit("round", round);
     visit("snapshot", snapshot);
@@ -382,9 +389,9 @@ struct State {
   std::map<LeafKey, Hash> bound_leaves;
   // The game that was first to challenge a leaf, by the leaf's hash.
   std::map<std::pair<ClaimKey, Hash>, std::uint64_t> first_challenges;
-  std::map<std::uint64_t, GameEntry> games;  // from 1 on
-  std::map<Hash, ForceEntry> forces;         // by claim hash
-  std::set<Hash> settled_requests;
+  std::map<std::uint64_t, GameEntry> games;             // from 1 on
+  std::map<Hash, ForceEntry> forces;                    // by claim hash
+  std::set<std::pair<Hash, Address>> settled_requests;  // by operator
   std::set<std::pair<Hash, Address>> equivocations;
   std::map<std::pair<Address, Hash>, CanaryEntry> canaries;  // by funder and commitment
   std::map<std::pair<ClaimKey, Address>, Hash> attentions;   // SPEC SET-39
@@ -418,7 +425,13 @@ struct State {
 // Derived facts about batches and claims; each is O(1) in everything but a map's depth.
 // When the session of the batch, or its runtime, was revoked; 0 if never.
 [[nodiscard]] std::uint64_t revoked_at(const State& state, const SessionEntry& session);
+// The last millisecond of the session (SPEC SET-20).
+[[nodiscard]] std::uint64_t end_of(const State& state, const SessionEntry& session);
+// Whether Settle pays claims of the batch only if they were checked (SPEC SET-15, SET-19).
+[[nodiscard]] bool needs_checks(const State& state, const Batch& batch);
 [[nodiscard]] bool is_void(const State& state, const Batch& batch);  // SPEC SET-25
+// Whether its model was voided: it is, or will be, void (SPEC SET-17).
+[[nodiscard]] bool is_of_void_model(const State& state, const Batch& batch);
 // The first millisecond after the window (SPEC SET-23).
 [[nodiscard]] std::uint64_t window_end(const State& state, const Batch& batch);
 // SPEC SET-24: the time from which on the batch may become final. 0: its beacon is awaited.

@@ -242,7 +242,8 @@ void random_attention_step(World& world, Chooser& chooser, const PostedBatch& ba
                               batch.number,
                               batch.claims[0],
                               batch.requests[0],
-                              key_of(kClient).sign(consent_digest(world.state.id, commitment))});
+                              key_of(kClient).sign(consent_digest(world.state.id, commitment)),
+                              key_of(kOperator).sign(consent_digest(world.state.id, commitment))});
       return;
   }
 }
@@ -273,7 +274,8 @@ void random_claim_step(World& world, Chooser& chooser, const PostedBatch& batch)
       return;
     case 4:
       world.send(who, Settle{batch.number, index, claim, batch.path(index), request,
-                             key_of(kClient).sign(protocol::digest_of(request, ledger))});
+                             key_of(kClient).sign(protocol::digest_of(request, ledger)),
+                             key_of(kSessionKey).sign(protocol::digest_of(claim, ledger))});
       return;
     case 5: {
       Force body{.claim = claim, .request = request};

@@ -125,6 +125,7 @@ struct Settle {
   std::vector<Hash> path;
   protocol::Request request;
   Signature request_signature{};
+  Signature claim_signature{};
   template <class V>
   void each(V& visit) {
     visit("batch", batch);
@@ -133,6 +134,7 @@ struct Settle {
     visit("path", path);
     visit("request", request);
     visit("requestSignature", request_signature);
+    visit("claimSignature", claim_signature);
   }
 };
 // The members after the root are those of referee::Registration and the tariffs' bounds.

@@ -140,13 +140,14 @@ Status CanaryKeeper::reveal(const Canary& canary, std::uint64_t number, bool is_
   const std::uint64_t sequence = mirror_.state().batches.at(number).sequence;
   const Hash digest = ledger::consent_digest(mirror_.state().id, commitment_of(canary, sequence));
   const std::uint64_t refused = gauges_.refused;
-  OTR_TRY(sent(
-      mirror_.send(options_.key, ledger::RevealCanary{.salt = canary.salt,
-                                                      .leaf = canary.leaf,
-                                                      .batch = number,
-                                                      .claim = canary.receipt.claim,
-                                                      .request = canary.receipt.request.request,
-                                                      .consent = options_.client.sign(digest)})));
+  OTR_TRY(sent(mirror_.send(
+      options_.key, ledger::RevealCanary{.salt = canary.salt,
+                                         .leaf = canary.leaf,
+                                         .batch = number,
+                                         .claim = canary.receipt.claim,
+                                         .request = canary.receipt.request.request,
+                                         .consent = options_.client.sign(digest),
+                                         .operator_consent = options_.operator_consents(digest)})));
   if (gauges_.refused == refused) ++(is_found ? gauges_.found : gauges_.unfound);
   return {};
 }

@@ -9,6 +9,7 @@
 #define OTR_ROLLUP_CANARY_KEEPER_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -29,6 +30,8 @@ struct CanaryOptions {
   const crypto::PrivateKey& key;     // pays reward and bond
   const crypto::PrivateKey& client;  // of the requests, so that it may consent
   std::uint64_t reward = 0;          // for who names the leaf
+  // Signs for the operator whose worker makes the claims.
+  std::function<crypto::Signature(const Hash& digest)> operator_consents;
 };
 
 struct CanaryGauges {

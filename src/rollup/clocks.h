@@ -56,11 +56,6 @@ namespace otr::rollup {
   return numbers;
 }
 
-// Whether claims of the batch are paid only where they were checked (SPEC SET-19).
-[[nodiscard]] inline bool needs_checks(const ledger::State& state, const ledger::Batch& batch) {
-  return ledger::revoked_at(state, state.sessions.at(batch.session)) != 0;
-}
-
 // Whether an answer to the draw means anything: the claim was drawn, or needs to be checked.
 [[nodiscard]] inline bool is_asked_for(const ledger::State& state, const ledger::ClaimKey& key) {
   const ledger::Batch& batch = state.batches.at(key.batch);

@@ -381,7 +381,9 @@ Result<bool> Operator::Body::settle(std::uint64_t number, std::uint32_t index,
   const protocol::SignedRequest& request = entry.receipt.request;
   const auto channel = state().channels.find({request.request.client, self()});
   if (entry.is_settled || channel == state().channels.end()) return true;
-  if (state().settled_requests.contains(entry.receipt.claim.request_hash)) return true;
+  if (state().settled_requests.contains(
+          {entry.receipt.claim.request_hash, entry.receipt.operator_address}))
+    return true;
   if (!is_payable(state(), {number, index})) return is_canary(state(), {number, index});
   const std::uint64_t deposit = channel->second.deposit;
   if (entry.short_deposit == deposit) return false;
@@ -391,7 +393,8 @@ Result<bool> Operator::Body::settle(std::uint64_t number, std::uint32_t index,
                                               .claim = entry.receipt.claim,
                                               .path = path(hashes, hashes[index]),
                                               .request = request.request,
-                                              .request_signature = request.signature});
+                                              .request_signature = request.signature,
+                                              .claim_signature = entry.receipt.claim_signature});
   OTR_TRY(sent(paid));
   // Refused for another reason it is refused for ever.
   const std::string code = paid ? "" : paid.error().code;

@@ -48,11 +48,10 @@ bool can_post(const ledger::State& state, const Hash& session, std::uint64_t now
   const ledger::SessionEntry& entry = found->second;
   const auto stake = state.operators.find(entry.session.operator_address);
   const ledger::Parameters& parameters = ledger::parameters_at(state, now);
-  const std::uint64_t last = entry.session.expiry * 1000 + parameters.post + parameters.force;
+  const std::uint64_t last = ledger::end_of(state, entry) + parameters.post + parameters.force;
   return stake != state.operators.end() && entry.epoch == stake->second.epoch &&
-         ledger::revoked_at(state, entry) == 0 &&
-         !state.models.at(entry.session.model_root).is_void &&
-         now >= entry.session.not_before * 1000 && now <= last;
+         ledger::revoked_at(state, entry) == 0 && now >= entry.session.not_before * 1000 &&
+         now <= last;
 }
 
 }  // namespace otr::rollup

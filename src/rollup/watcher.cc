@@ -160,10 +160,12 @@ Result<Whereabouts> whereabouts_of(const ledger::State& state, const protocol::R
   }
   if (has_entry && entry->second.refuted) {
     where.standing = entry->second.canary ? Standing::kCanary : Standing::kRefuted;
-  } else if (ledger::is_void(state, batch)) {
+  } else if (ledger::is_void(state, batch) || (batch.status == ledger::BatchStatus::kOpen &&
+                                               ledger::is_of_void_model(state, batch))) {
     where.standing = Standing::kVoid;
   } else if (ledger::is_final(state, key)) {
-    const bool is_paid = state.settled_requests.contains(receipt.claim.request_hash);
+    const bool is_paid =
+        state.settled_requests.contains({receipt.claim.request_hash, receipt.operator_address});
     where.standing = is_paid ? Standing::kPaid : Standing::kFinal;
   } else {
     const bool is_held = has_entry && entry->second.open_games != 0;

@@ -85,12 +85,14 @@ struct Excuse {
   }
   Status reveal(const crypto::PrivateKey& consents) {
     const Hash digest = ledger::consent_digest(trial.world.state().id, commitment);
-    return trial.world.send(funder, ledger::RevealCanary{.salt = kSalt,
-                                                         .leaf = leaf,
-                                                         .batch = 1,
-                                                         .claim = forged.claim,
-                                                         .request = forged.request.request,
-                                                         .consent = consents.sign(digest)});
+    return trial.world.send(
+        funder, ledger::RevealCanary{.salt = kSalt,
+                                     .leaf = leaf,
+                                     .batch = 1,
+                                     .claim = forged.claim,
+                                     .request = forged.request.request,
+                                     .consent = consents.sign(digest),
+                                     .operator_consent = cheat.signers.operator_key.sign(digest)});
   }
   Outcome finish() {
     (void)trial.until(EventKind::kRefuted);
@@ -110,6 +112,40 @@ struct Excuse {
   const Hash leaf = ledger::leaf_hash({.t = 3, .stream = {}, .tile = 0});
   Hash commitment{};
 };
+
+// A client calls the true answer that it has had a canary, to pay nothing for it.
+Outcome canary_on_truth(std::uint64_t seed) {
+  Trial trial(seed);
+  World& world = trial.world;
+  OperatorNode& honest = trial.honest_operator();
+  const auto client = trial.cheating_key("client of its own", kFunds);
+  const Hash leaf = ledger::leaf_hash({.t = 3, .stream = {}, .tile = 0});
+  const auto receipt = answer_honestly(
+      world.weights(),
+      make_request(world.weights(), client, 900, world.prompt(), 6, world.state().id),
+      world.prompt(), honest.signers);
+  const crypto::Address to = honest.signers.operator_key.address();
+  const Hash commitment = ledger::canary_commitment(
+      {client.address(), to, 0}, kSalt, protocol::digest_of(receipt.claim, receipt.ledger), leaf);
+  trial.expect(world.send(client, ledger::Deposit{to, 1'000}).has_value(), "no deposit");
+  trial.expect(world.send(client, ledger::CommitCanary{commitment, kReward, kStake}).has_value(),
+               "no commitment");
+  (void)trial.post(honest, receipt, true);
+  trial.strike();
+  const Hash digest = ledger::consent_digest(world.state().id, commitment);
+  trial.refused(world.send(client, ledger::RevealCanary{.salt = kSalt,
+                                                        .leaf = leaf,
+                                                        .batch = 1,
+                                                        .claim = receipt.claim,
+                                                        .request = receipt.request.request,
+                                                        .consent = client.sign(digest),
+                                                        .operator_consent = client.sign(digest)}));
+  const std::uint64_t deadline = world.state().canaries.begin()->second.deadline;
+  world.run_ms(deadline - world.weather().now + 1000);
+  trial.expect(world.send(client, ledger::MissCanary{client.address(), commitment}).has_value(),
+               "the canary's bond is not burned");
+  return trial.finish();
+}
 
 Outcome clients_canary(std::uint64_t seed) {
   Excuse stage(seed);
@@ -207,6 +243,8 @@ constexpr std::array kAttacks = {
            "the funder's puppet takes the canary's reward",
            {Tier::kOptimistic, "CANARY", "funder", "SET-37"},
            own_finder},
+    Attack{"canary-on-truth", "a true answer is called a canary by its own client",
+           ruled("COUNTERSIGNATURE", "client of its own", "SET-37"), canary_on_truth},
     Attack{"canary-on-a-client", "a lie to somebody else's client is called a canary",
            ruled("REQUEST_SIGNATURE", "cheat,funder", "SET-37"), clients_canary},
     Attack{"canary-after-the-fact", "a posted lie is called a canary",

@@ -136,6 +136,24 @@ Outcome censoring_gateway(std::uint64_t seed) {
   return trial.finish();
 }
 
+// It ends the session behind what it has countersigned, as if it could then post it no more.
+Outcome ended_session(std::uint64_t seed) {
+  Trial trial(seed);
+  World& world = trial.world;
+  OperatorNode& cheat = trial.cheat();
+  const auto receipt = make_true(world, cheat);
+  trial.strike();
+  trial.expect(world.send(cheat.signers.operator_key, ledger::RevokeSession{receipt.claim.session})
+                   .has_value(),
+               "not ended");
+  trial.expect(world.send(world.client(), force_of(receipt)).has_value(), "the force was refused");
+  const Hash hash = protocol::digest_of(receipt.claim, receipt.ledger);
+  world.run_ms(world.state().parameters.at(0).force + 100);
+  trial.expect(world.send(world.client(), ledger::ForceMissed{hash}).has_value(), "not missed");
+  (void)trial.until(EventKind::kForceMissed);
+  return trial.finish();
+}
+
 // It shows the claim when the miss has been reported.
 Outcome late_force_answer(std::uint64_t seed) {
   Trial trial(seed);
@@ -220,7 +238,8 @@ Outcome revoked_runtime(std::uint64_t seed) {
                                           .claim = receipt.claim,
                                           .path = {},
                                           .request = receipt.request.request,
-                                          .request_signature = receipt.request.signature}));
+                                          .request_signature = receipt.request.signature,
+                                          .claim_signature = receipt.claim_signature}));
   return trial.finish();
 }
 
@@ -291,6 +310,31 @@ Outcome void_model(std::uint64_t seed) {
   return trial.finish();
 }
 
+// What was posted under the bad model is to be forgotten with it: its registrant voids it himself.
+Outcome void_model_exit(std::uint64_t seed) {
+  Trial trial(seed);
+  World& world = trial.world;
+  OperatorNode& cheat = trial.cheat();
+  const auto accomplice = trial.cheating_key("accomplice");
+  FishermanNode& fisherman = trial.fisherman();
+  const Substitute base(nullptr, {.layers = 1});
+  Forbidden made = model_with(base.weights().artifact, -128);
+  made.registration.max_prompt_tariff = made.registration.max_output_tariff = 1'000;
+  trial.expect(world.send(accomplice, made.registration).has_value(), "not registered");
+  world.new_session(cheat, made.registration.root);
+  const ledger::PostBatch batch{.session = cheat.signers.session.session,
+                                .sequence = 0,
+                                .root = ledger::batch_root({Hash{5}}),
+                                .count = 1,
+                                .value = 100};
+  trial.strike();
+  trial.expect(world.send(cheat.signers.operator_key, batch).has_value(), "not posted");
+  trial.expect(world.send(accomplice, made.proof).has_value(), "not voided");
+  (void)world.send(fisherman.key, ledger::DemandClaim{1, 0});
+  (void)trial.until(EventKind::kRefuted);
+  return trial.finish();
+}
+
 // The tile of a good model proves nothing against it.
 Outcome false_voiding(std::uint64_t seed) {
   Trial trial(seed);
@@ -324,6 +368,8 @@ constexpr std::array kAttacks = {
            rule("TOO_EARLY", "", "SET-12"), early_release},
     Attack{"censoring-gateway", "an answer is countersigned and never posted",
            rule("FORCE_MISSED", "cheat", "SET-27"), censoring_gateway},
+    Attack{"ended-session", "a session is ended behind an answer that is never posted",
+           rule("FORCE_MISSED", "cheat", "SET-19"), ended_session},
     Attack{"late-force-answer", "a forced claim is shown after its miss was reported",
            rule("BAD_STATE", "cheat", "SET-27"), late_force_answer},
     Attack{"forced-by-a-thief", "a stolen enclave key's claim is forced; nobody burns",
@@ -338,6 +384,10 @@ constexpr std::array kAttacks = {
            rule("PATH_INVALID", "", "SET-16"), false_config},
     Attack{"void-model", "a model with a weight that no model may hold",
            rule("MODEL_VOIDED", "cheat", "SET-17"), void_model},
+    Attack{"void-model-exit",
+           "a bad model is voided to end what is about its claims",
+           {Tier::kOptimistic, "NOT_SHOWN", "accomplice,cheat", "SET-17"},
+           void_model_exit},
     Attack{"false-voiding", "a good model is said to be void", rule("STEP_MISMATCH", "", "SET-17"),
            false_voiding},
 };

@@ -31,7 +31,8 @@ ledger::Settle settle_of(const protocol::Receipt& receipt) {
           .claim = receipt.claim,
           .path = {},
           .request = receipt.request.request,
-          .request_signature = receipt.request.signature};
+          .request_signature = receipt.request.signature,
+          .claim_signature = receipt.claim_signature};
 }
 
 struct Paid {

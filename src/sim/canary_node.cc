@@ -21,7 +21,10 @@ CanaryNode::CanaryNode(World& world, const crypto::PrivateKey& funder, std::uint
           world.weights(), [](const auto&, auto, auto&) {}, false),
       node_(&world.add_node("canaries")) {
   node_->boot = [this](Node& self) -> Status {
-    rollup::CanaryOptions options{.key = funder_, .client = client_, .reward = reward_};
+    rollup::CanaryOptions options{
+        .key = funder_, .client = client_, .reward = reward_, .operator_consents = [this](auto& d) {
+          return of_->signers.operator_key.sign(d);
+        }};
     OTR_TRY_ASSIGN(role_, rollup::CanaryKeeper::open(*self.mirror, self.disk, std::move(options)));
     self.step = [this](std::uint64_t now) { return role_->step(now); };
     self.kill = [this] { role_.reset(); };
@@ -72,13 +75,15 @@ Status CanaryNode::reveal_at(std::uint64_t batch) {
   const ledger::CanaryPlace place{funder_.address(), of_->signers.operator_key.address(),
                                   world_.state().batches.at(batch).sequence};
   const Hash commitment = ledger::canary_commitment(place, salt(), last_hash(), leaf_hash);
-  return world_.send(funder_, ledger::RevealCanary{.salt = salt(),
-                                                   .leaf = leaf_hash,
-                                                   .batch = batch,
-                                                   .claim = last_.claim,
-                                                   .request = last_.request.request,
-                                                   .consent = client_.sign(ledger::consent_digest(
-                                                       world_.state().id, commitment))});
+  const Hash digest = ledger::consent_digest(world_.state().id, commitment);
+  return world_.send(
+      funder_, ledger::RevealCanary{.salt = salt(),
+                                    .leaf = leaf_hash,
+                                    .batch = batch,
+                                    .claim = last_.claim,
+                                    .request = last_.request.request,
+                                    .consent = client_.sign(digest),
+                                    .operator_consent = of_->signers.operator_key.sign(digest)});
 }
 
 bool CanaryNode::post(OperatorNode& of) {

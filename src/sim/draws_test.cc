@@ -82,7 +82,10 @@ TEST_F(Draws, AProofIsCheckedAndTheClaimPaid) {
   EXPECT_EQ(checker->role->gauges().executed, 0u);
   ASSERT_TRUE(is_final(prover, receipt));
   EXPECT_TRUE(world.run_until(
-      [&] { return world.state().settled_requests.contains(receipt.claim.request_hash); },
+      [&] {
+        return world.state().settled_requests.contains(
+            {receipt.claim.request_hash, receipt.operator_address});
+      },
       kLongMs));
   EXPECT_EQ(prover.role->gauges().proofs.made, 1u);
   // What it serves is that proof, and no file but proofs.
@@ -195,7 +198,7 @@ TEST(DrawsUnderFaults, EachIsAnsweredAndChecked) {
     options.seed = seed;
     ledger::Parameters& parameters = *options.parameters;
     parameters.draw = 20'000;
-    parameters.unbond = parameters.close = ledger::longest_ms(parameters);
+    ledger::set_least_waits(parameters);
     World world(options);
     const ProofFolder folder;
     OperatorNode& prover = world.add_operator("operator", 10'000'000,
@@ -215,7 +218,8 @@ TEST(DrawsUnderFaults, EachIsAnsweredAndChecked) {
         [&] {
           const auto& claims = world.state().claims;
           return claims.contains({1, 0}) && claims.at({1, 0}).checked &&
-                 world.state().settled_requests.contains(receipt.claim.request_hash);
+                 world.state().settled_requests.contains(
+                     {receipt.claim.request_hash, receipt.operator_address});
         },
         120'000));
     EXPECT_EQ(world.state().claims.at({1, 0}).lane, kProof);
@@ -415,7 +419,10 @@ TEST(Quorum, ClaimsOfARevokedSessionAreCheckedAndPaid) {
       [&] { return world.state().claims.contains(key) && world.state().claims.at(key).checked; },
       kLongMs));
   EXPECT_TRUE(world.run_until(
-      [&] { return world.state().settled_requests.contains(receipt.claim.request_hash); },
+      [&] {
+        return world.state().settled_requests.contains(
+            {receipt.claim.request_hash, receipt.operator_address});
+      },
       2 * kLongMs));
 }
 

@@ -424,7 +424,8 @@ TEST(Operators, WhatIsFinalAndPaidIsLetGo) {
   ASSERT_TRUE(world.run_until([&] { return honest.role->receipts(root).has_value(); }, 10'000));
   const auto is_let_go = [&] { return honest.role && !honest.role->receipts(root); };
   ASSERT_TRUE(world.run_until(is_let_go, 60'000));
-  EXPECT_TRUE(world.state().settled_requests.contains(paid.claim.request_hash));
+  EXPECT_TRUE(
+      world.state().settled_requests.contains({paid.claim.request_hash, paid.operator_address}));
   const auto expect_remembered = [&] {
     EXPECT_EQ(honest.role->gauges().batches_final, 1u);
     EXPECT_TRUE(honest.role->posted(protocol::digest_of(paid.claim, paid.ledger)));

@@ -22,7 +22,7 @@ ledger::Parameters parameters_for(Random& random) {
   parameters.draw = 8'000;
   parameters.report = 2'000;
   parameters.draw_ppm = static_cast<std::uint32_t>(random.below(300'000));
-  parameters.unbond = parameters.close = ledger::longest_ms(parameters);
+  ledger::set_least_waits(parameters);
   return parameters;
 }
 
@@ -302,7 +302,9 @@ bool SeedPlay::is_settled() {
   }
   for (const Told& told : told_) {
     const bool is_due = told.player->kind == Kind::kHonest && !told.is_revoked;
-    if (is_due && !state.settled_requests.contains(told.receipt.claim.request_hash)) return false;
+    if (is_due && !state.settled_requests.contains(
+                      {told.receipt.claim.request_hash, told.receipt.operator_address}))
+      return false;
     if (must_fall(told) && world_.stake(*told.player->at) != 0) return false;
   }
   return true;

@@ -86,7 +86,8 @@ void SeedPlay::check_claims() {
     if (places.empty()) continue;
     if (!ledger::is_final(state, places.front())) fail("honest " + name + " is not final");
     if (told.is_revoked) continue;
-    if (!state.settled_requests.contains(told.receipt.claim.request_hash)) {
+    if (!state.settled_requests.contains(
+            {told.receipt.claim.request_hash, told.receipt.operator_address})) {
       fail("SET-15: honest " + name + " was never paid");
     }
     for (std::size_t i = 0; i < watchers_.size(); ++i) {

@@ -26,7 +26,8 @@ TEST(Story, AnHonestAnswerBecomesFinalAndIsPaid) {
   world.run_ms(2000);
   for (const auto& receipt : receipts) {
     EXPECT_TRUE(is_final(world, honest, receipt));
-    EXPECT_TRUE(world.state().settled_requests.contains(receipt.claim.request_hash));
+    EXPECT_TRUE(world.state().settled_requests.contains(
+        {receipt.claim.request_hash, receipt.operator_address}));
   }
   EXPECT_EQ(fisherman.role->gauges().agreed, 5u);
   EXPECT_EQ(fisherman.role->gauges().games_open, 0u);
@@ -51,7 +52,8 @@ TEST(Story, AnAnswerIsPaidOnceTheDepositSuffices) {
   ASSERT_TRUE(world.run_until([&] { return is_final(world, honest, receipt); }, 60'000));
   world.run_ms(5000);
   const auto is_paid = [&] {
-    return world.state().settled_requests.contains(receipt.claim.request_hash);
+    return world.state().settled_requests.contains(
+        {receipt.claim.request_hash, receipt.operator_address});
   };
   EXPECT_FALSE(is_paid());
   EXPECT_EQ(honest.role->gauges().refused, 1u) << honest.role->gauges().last_refusal;

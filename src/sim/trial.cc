@@ -195,7 +195,8 @@ bool Trial::is_final(const Posted& posted) {
 
 void Trial::judge_claims() {
   const auto is_settled = [&](const Posted& one) {
-    return world.state().settled_requests.contains(one.receipt.claim.request_hash);
+    return world.state().settled_requests.contains(
+        {one.receipt.claim.request_hash, one.receipt.operator_address});
   };
   for (const Posted& one : posted_) {
     if (one.is_true) {

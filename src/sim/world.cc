@@ -164,7 +164,7 @@ OperatorNode& World::add_operator(const std::string& name, std::uint64_t stake,
   return made;
 }
 
-void World::new_session(OperatorNode& of) {
+void World::new_session(OperatorNode& of, const std::optional<Hash>& model_root) {
   of.signers.session.key = new_key();
   const std::uint64_t seconds = weather_.now / 1000;
   protocol::SessionDocument document{
@@ -173,7 +173,7 @@ void World::new_session(OperatorNode& of) {
                   .seal_key = {1},
                   .receipt_key = {2},
                   .operator_address = of.signers.operator_key.address(),
-                  .model_root = model_->artifact.root(),
+                  .model_root = model_root.value_or(model_->artifact.root()),
                   .spec_hash = machine::kSpecHash,
                   .runtime = {7},
                   .beacon = {3},

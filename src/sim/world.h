@@ -75,8 +75,9 @@ class World {
   // With money for bonds.
   FishermanNode& add_fisherman(const std::string& name, std::uint64_t balance = 1'000'000,
                                const std::function<void(rollup::FishermanOptions&)>& change = {});
-  // Registers one more session of an operator; its signers from now on.
-  void new_session(OperatorNode& of);
+  // Registers one more session of an operator; its signers from now on. Of the world's model, or of
+  // another that was registered.
+  void new_session(OperatorNode& of, const std::optional<Hash>& model_root = {});
 
   // Has the operator answer honestly, and hands it the receipt.
   protocol::Receipt ask(OperatorNode& of, std::uint32_t max_tokens = 6);
