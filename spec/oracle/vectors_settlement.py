@@ -264,7 +264,9 @@ def _payment(w, session, one):
         ("PATH_INVALID", dict(good, claim=claim)),
         ("REQUEST_HASH_MISMATCH", dict(good, request=request)),
         ("REQUEST_SIGNATURE", w.settling(one, i, OTHER)),
+        ("REQUEST_SIGNATURE", dict(w.settling(one, i, OTHER), claimSignature=bytes(65))),
         ("CLAIM_SIGNATURE", dict(good, claimSignature=good["requestSignature"])),
+        ("CLAIM_SIGNATURE", dict(good, claimSignature=bytes(65))),
     ])
     for j in drawn[:1]:
         w.send(rule, OTHER, "Settle", w.settling(one, j), "BAD_STATE", "drawn, not answered")
@@ -722,7 +724,9 @@ def _reveal_canaries(w, found, leaf, others):
         ("UNKNOWN", dict(good, batch=twice.number)),
         ("REQUEST_HASH_MISMATCH", dict(good, request=other)),
         ("REQUEST_SIGNATURE", w.canary(found, leaf, OTHER)),
+        ("REQUEST_SIGNATURE", dict(w.canary(found, leaf, OTHER), operatorConsent=bytes(65))),
         ("COUNTERSIGNATURE", dict(good, operatorConsent=good["consent"])),
+        ("COUNTERSIGNATURE", dict(good, operatorConsent=bytes(65))),
         ("STAKE_TOO_LOW", w.canary(cheap, leaf)),
         ("CANARY_MISMATCH", w.canary(late, leaf)),
         ("CANARY_MISMATCH", w.canary(pair, leaf)),
