@@ -43,7 +43,8 @@ def post_batch(call, m):
     fits = reserve * m["count"] <= o["stake"] - o["reserved"]
     require(o["stake"] >= p["minStake"] and fits, "STAKE_TOO_LOW")
     call.promote()
-    o["burn_ppm"] = max(p["burnPpm"], o["burn_ppm"] if o["reserved"] else 0)
+    at_stake = o["reserved"] or o["open_games"]
+    o["burn_ppm"] = max(p["burnPpm"], o["burn_ppm"] if at_stake else 0)
     o["reserved"] += reserve * m["count"]
     o["next_sequence"] += 1
     call.s["batches"][len(call.s["batches"]) + 1] = {

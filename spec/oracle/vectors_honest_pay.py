@@ -306,6 +306,31 @@ def _late_beacon(w, model):
            say="of round 0")
 
 
+def _held_by_a_void_model(w, model):
+    """SET-33: nothing is reserved for a void batch, but its games are not over."""
+    bad, name = void_model()
+    w.send("SET-16", FISHERMAN, "RegisterModel", w.registration(bad))
+    voided = voiding(bad, name)
+    session, _ = w.open_session(FOURTH, voided["root"])
+    gentle = dict(TRIAL, drawPpm=0, burnPpm=200_000, reporterPpm=800_000)
+    w.send("SET-10", GOVERNOR, "ScheduleParameters", {"parameters": gentle})
+    w.wait(TRIAL["unbond"] - 10_000)
+    batch = w.post_some(FOURTH, session, 1, 500)
+    w.send("SET-32", FISHERMAN, "DemandClaim", batch.at(0))
+    game = len(w.state["games"])
+    w.send("SET-17", OTHER, "VoidModel", voided)
+    _finalise(w, batch, "to VOID with a game open")
+    w.wait(10_000)
+    assert w.state["operators"][address(FOURTH)]["reserved"] == 0
+    session, _ = w.open_session(FOURTH, model)
+    later = w.post_some(FOURTH, session, 1, 510)
+    burned = w.state["burned"]
+    w.send(["SET-28", "SET-33"], OTHER, "Equivocate", _equivocating(w, later.claims[0], FOURTH),
+           say="with a game open from a harder set")
+    assert w.state["burned"] - burned == 5_000_000 + 1
+    w.send("SET-32", OTHER, "CloseGame", {"game": game}, say="MOOT")
+
+
 def _bounds():
     """SET-9, SET-10: how long a beacon may be silent, and how fast a fee rises."""
     w, _ = _ledger("bounds", fee=0)
@@ -334,6 +359,9 @@ def cases():
     _ends(w, model)
     _fallen(w, model)
     made = list(w.cases)
+    w, model = _ledger("void and held", drawPpm=0)
+    _held_by_a_void_model(w, model)
+    made += w.cases
     w, model = _ledger("channels", drawPpm=0)
     _channels(w, model)
     made += w.cases

@@ -168,7 +168,7 @@ Status rule(const Call& call, const PostBatch& body) {  // SPEC SET-20 to SET-22
                       std::to_string(v_max(parameters, self.stake)) + ").");
   }
   promote_parameters(state, call.now);
-  if (self.reserved == 0) self.burn_ppm = 0;
+  if (self.reserved == 0 && self.open_games == 0) self.burn_ppm = 0;
   self.burn_ppm = std::max<std::uint64_t>(self.burn_ppm, parameters.burn_ppm);
   self.reserved += *reserve * body.count;
   self.next_sequence += 1;

@@ -75,7 +75,7 @@ struct Operator {
   std::uint64_t next_sequence = 0;
   std::uint64_t finalised = 0;  // batches, in sequence
   std::uint64_t open_games = 0;
-  // The greatest under which a batch was posted since nothing was last reserved (SPEC SET-33).
+  // The greatest under which a batch was posted since nothing was last at stake (SPEC SET-33).
   std::uint64_t burn_ppm = 0;
   [[nodiscard]] std::uint64_t free_stake() const { return stake - reserved; }
   template <class V>
