@@ -4,7 +4,7 @@ digest}, or a reject, which changes nothing; append: {byte, times} where bytes f
 the names of what happened. Games with proofs are in dispute.json."""
 
 from oracle import artifact, curve, game as play, settlement, settlement_state as entries
-from oracle import settlement_words as words, tiny, vectors_honest_pay
+from oracle import settlement_words as words, tiny, vectors_honest_pay, vectors_limits
 from oracle.encoding import LEDGER_CODES, Reject, integer
 from oracle.ledger_world import (
     AUDITOR,
@@ -910,7 +910,8 @@ def cases():
     _canaries(w, model)
     _parameters(w, model)
     _coverage(w)
-    return _genesis_cases() + _zero_domain() + w.cases + vectors_honest_pay.cases()
+    more = vectors_honest_pay.cases() + vectors_limits.cases()
+    return _genesis_cases() + _zero_domain() + w.cases + more
 
 
 def _coverage(w):
