@@ -144,6 +144,31 @@ def _canaries(w, model):
     w.send("SET-38", FISHERMAN, "MissCanary", never)
 
 
+def _checkpoints(w, model):
+    """SET-15, SET-34: of the first and the last millisecond of a session, and those beside."""
+    start = -(-w.now // 1000) + 1
+    members, _ = w.session(FOURTH, model, not_before=start, expiry=start + 3)
+    w.send("SET-18", FOURTH, "RegisterSession", members, say="of three seconds to come")
+    named = []
+    for at in (start * 1000 - 1, start * 1000, start * 1000 + 3000, start * 1000 + 3001):
+        w.now = at
+        w.checkpoint()
+        number = w.state["checkpoint_count"]
+        named.append((number, w.state["checkpoints"][number]["tip"]))
+    named.append((10_000, named[1][1]))
+    session = w.session_id(members)
+    requests = [w.request(500 + i, model, price=100) for i in range(5)]
+    claims = [w.claim(r, session, checkpoint=number, checkpoint_hash=tip)
+              for r, (number, tip) in zip(requests, named)]
+    batch = w.post(FOURTH, session, w.batch(claims, requests))
+    _finalise(w, batch)
+    for i, say in enumerate(("too early", "of the first moment", "of the last", "too late",
+                             "that is none")):
+        code = None if i in (1, 2) else "CHECKPOINT_MISMATCH"
+        w.send(["SET-15", "SET-34"], FOURTH, "Settle", w.settling(batch, i), code,
+               f"naming a checkpoint {say}")
+
+
 def _epochs(w, model):
     """SET-15: a channel of before the slash pays nothing of after it."""
     session, _ = w.open_session(OTHER, model)
@@ -158,6 +183,7 @@ def cases():
     session = _sessions(w, model)
     _payments(w, session)
     _forces(w, session, model)
+    _checkpoints(w, model)
     _canaries(w, model)
     _epochs(w, model)
     _clocks(w, session)
