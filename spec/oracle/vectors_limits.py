@@ -103,8 +103,11 @@ def _clocks(w, session):
         games.append(dict(batch.shown(i), game=len(w.state["games"])))
     w.wait(TRIAL["workerClock"])
     w.send("SET-32", OPERATOR, "RevealClaim", games[0], say="at the last moment")
+    w.send("SET-32", OTHER, "CloseGame", {"game": games[1]["game"]}, "TOO_EARLY",
+           "at the last moment")
     w.wait(1)
     w.send("SET-32", OPERATOR, "RevealClaim", games[1], "TOO_LATE")
+    w.send("SET-32", OTHER, "CloseGame", {"game": games[1]["game"]}, say="of a silent operator")
 
 
 def _canaries(w, model):

@@ -38,6 +38,7 @@ struct Operator::Body {
   [[nodiscard]] const ledger::State& state() const { return mirror.state(); }
   [[nodiscard]] crypto::Address self() const { return options.key.address(); }
   [[nodiscard]] const ledger::Operator* stakes() const;
+  [[nodiscard]] bool can_pay_fee() const;
   [[nodiscard]] std::vector<std::uint64_t> own_batches() const;
   [[nodiscard]] const std::vector<Hash>* claims_of(std::uint64_t batch) const;
   [[nodiscard]] std::vector<Hash> path(const std::vector<Hash>& hashes, const Hash& claim) const;
@@ -138,6 +139,12 @@ OperatorGauges Operator::gauges() const {
 const ledger::Operator* Operator::Body::stakes() const {
   const auto found = state().operators.find(self());
   return found == state().operators.end() ? nullptr : &found->second;
+}
+
+bool Operator::Body::can_pay_fee() const {
+  const auto account = state().accounts.find(self());
+  return account != state().accounts.end() &&
+         account->second.balance >= ledger::parameters_at(state(), state().time).fee;
 }
 
 std::vector<std::uint64_t> Operator::Body::own_batches() const {
@@ -386,7 +393,7 @@ Result<bool> Operator::Body::settle(std::uint64_t number, std::uint32_t index,
     return true;
   if (!is_payable(state(), {number, index})) return is_canary(state(), {number, index});
   const std::uint64_t deposit = channel->second.deposit;
-  if (entry.short_deposit == deposit) return false;
+  if (entry.short_deposit == deposit || !can_pay_fee()) return false;
   const Status paid =
       mirror.send(options.key, ledger::Settle{.batch = number,
                                               .index = index,

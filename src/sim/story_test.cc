@@ -2,6 +2,7 @@
 // slashed, and nobody honest loses a bond.
 #include <gtest/gtest.h>
 
+#include "ledger/parameters.h"
 #include "sim/world.h"
 
 namespace otr::sim {
@@ -58,6 +59,32 @@ TEST(Story, AnAnswerIsPaidOnceTheDepositSuffices) {
   EXPECT_FALSE(is_paid());
   EXPECT_EQ(honest.role->gauges().refused, 1u) << honest.role->gauges().last_refusal;
   ASSERT_TRUE(world.send(client, ledger::Deposit{to, 1000}));
+  EXPECT_TRUE(world.run_until(is_paid, 10'000)) << honest.role->gauges().last_refusal;
+}
+
+// Nor does it forget what it could not ask for while it had nothing left for fees.
+TEST(Story, AnAnswerIsPaidOnceItsOperatorHasAFeeAgain) {
+  World world({});
+  OperatorNode& honest = world.add_operator("operator");
+  const crypto::PrivateKey client = world.funded_key(100'000);
+  const crypto::Address to = honest.signers.operator_key.address();
+  const auto receipt = world.ask(honest);
+  ASSERT_TRUE(world.run_until([&] { return world.claim_of(honest, receipt).has_value(); }, 10'000));
+  const std::uint64_t fee = ledger::parameters_at(world.state(), world.state().time).fee;
+  ASSERT_TRUE(world.send(honest.signers.operator_key, ledger::Withdraw{world.balance(to) - fee}));
+  ASSERT_EQ(world.balance(to), 0u);
+  const auto finalise = [&] {
+    (void)world.send(client, ledger::Finalise{1});
+    return is_final(world, honest, receipt);
+  };
+  ASSERT_TRUE(world.run_until(finalise, 60'000));
+  world.run_ms(5000);
+  const auto is_paid = [&] {
+    return world.state().settled_requests.contains(
+        {receipt.claim.request_hash, receipt.operator_address});
+  };
+  EXPECT_FALSE(is_paid());
+  ASSERT_TRUE(world.send(client, ledger::Transfer{to, 10 * fee}));
   EXPECT_TRUE(world.run_until(is_paid, 10'000)) << honest.role->gauges().last_refusal;
 }
 
