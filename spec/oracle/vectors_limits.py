@@ -3,6 +3,7 @@ settlement.json. Each case is one that a wrong comparison would decide otherwise
 
 from oracle import artifact, tiny
 from oracle.ledger_world import (
+    AUDITOR,
     CLIENT,
     FISHERMAN,
     FOURTH,
@@ -19,8 +20,8 @@ LEAF = (3, (3, 0, 0), 0)
 MONTH = 30 * 86_400
 
 
-def _ledger(name):
-    w = Ledger(name, parameters=dict(TRIAL, drawPpm=0))
+def _ledger(name, **waits):
+    w = Ledger(name, parameters=dict(TRIAL, drawPpm=0, **waits))
     w.fund(CLIENT, OPERATOR, OTHER, FOURTH, FISHERMAN)
     for who in (OPERATOR, OTHER, FOURTH):
         w.send("SET-12", who, "Stake", {"amount": 10_000_000})
@@ -110,6 +111,51 @@ def _clocks(w, session):
     w.send("SET-32", OTHER, "CloseGame", {"game": games[1]["game"]}, say="of a silent operator")
 
 
+def _beginnings(w, model):
+    """SET-20, SET-27: the first millisecond of a session."""
+    start = -(-w.now // 1000) + 1
+    members, key = w.session(FOURTH, model, not_before=start)
+    w.send("SET-18", FOURTH, "RegisterSession", members, say="to come")
+    session = w.session_id(members)
+    batch = w.make_batch(session, 1, 600)
+    w.now = start * 1000 - 1
+    w.send("SET-20", FOURTH, "PostBatch", w.posting(FOURTH, session, batch), "SESSION_EXPIRED")
+    w.send("SET-27", CLIENT, "Force", w.forced(batch, 0, FOURTH, key), "SESSION_EXPIRED")
+    w.wait(1)
+    w.send("SET-27", CLIENT, "Force", w.forced(batch, 0, FOURTH, key))
+    w.post(FOURTH, session, batch)
+    shown = dict(batch.at(0), claimHash=batch.hashes[0], path=[])
+    w.send("SET-27", FOURTH, "ForceAnswer", shown, say="in the same millisecond")
+
+
+def _strange_claims(w, session):
+    """SET-32: nobody plays on a claim whose words do not belong together."""
+    model = w.state["sessions"][session]["session"]["model_root"]
+    of_model, of_session = w.request(610, bytes([1]) * 32), w.request(611, model)
+    claims = [w.claim(of_model, session), w.claim(of_session, bytes([1]) * 32)]
+    batch = w.post(OPERATOR, session, w.batch(claims, [of_model, of_session]))
+    for i, what in ((0, "model"), (1, "session")):
+        w.send("SET-32", FISHERMAN, "Challenge", dict(batch.at(i), **batch.shown(i)),
+               "SESSION_MISMATCH", f"of another {what}")
+
+
+def _dead_beacon():
+    """SET-24: a dead beacon shortens no window."""
+    waits = {"window": 30_000, "unbond": 335_001, "close": 395_001}
+    w, model = _ledger("slow windows", **waits)
+    session, _ = w.open_session(OTHER, model, runtime=62)
+    batch = w.post_some(OTHER, session, 1, 0)
+    w.send("SET-19", AUDITOR, "RevokeSession", {"session": session})
+    w.wait(TRIAL["beaconDead"])
+    w.send("SET-24", FISHERMAN, "Finalise", {"batch": batch.number}, "TOO_EARLY",
+           "without a beacon in the stretched window")
+    w.wait(60_000 - 1)
+    w.send("SET-24", FISHERMAN, "Finalise", {"batch": batch.number}, "TOO_EARLY")
+    w.wait(1)
+    w.send("SET-24", FISHERMAN, "Finalise", {"batch": batch.number})
+    return w.cases
+
+
 def _canaries(w, model):
     """SET-36 to SET-38: the least reward, the last moment, and one whose operator fell otherwise."""
     session, _ = w.open_session(OTHER, model)
@@ -187,7 +233,9 @@ def cases():
     _payments(w, session)
     _forces(w, session, model)
     _checkpoints(w, model)
+    _beginnings(w, model)
+    _strange_claims(w, session)
     _canaries(w, model)
     _epochs(w, model)
     _clocks(w, session)
-    return w.cases
+    return w.cases + _dead_beacon()
