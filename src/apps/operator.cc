@@ -339,7 +339,8 @@ void add_options(CLI::App& command, OperatorFlags& flags) {
       ->needs("--prove");
   command
       .add_option("--batch-every", flags.batch_every_ms,
-                  "Milliseconds for which a claim waits for others")
+                  "Milliseconds for which a claim waits for others; at most half of the time "
+                  "that a force allows")
       ->capture_default_str()
       ->check(CLI::Range(0, 3'600'000));
   command.add_option("--max-batch", flags.max_batch, "Claims of a batch, at most")

@@ -322,11 +322,14 @@ std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
   std::optional<Hash> session;
   bool is_due = false;
   const ledger::Operator* const stake = stakes();
-  const auto reserve = ledger::reserve_of(ledger::parameters_at(state(), now), options.value);
+  const ledger::Parameters parameters = ledger::parameters_at(state(), now);
+  const auto reserve = ledger::reserve_of(parameters, options.value);
   if (stake == nullptr || !reserve) return {};
+  // What is countersigned may be forced at once, and its session may end: no longer than that.
+  const std::uint64_t patience = std::min(options.batch_every_ms, parameters.force / 2);
   const std::uint64_t room = stake->free_stake() / std::max<std::uint64_t>(*reserve, 1);
-  const std::uint64_t limit = std::min<std::uint64_t>(
-      {room, options.max_batch, ledger::parameters_at(state(), now).max_count});
+  const std::uint64_t limit =
+      std::min<std::uint64_t>({room, options.max_batch, parameters.max_count});
   for (const Hash& hash : holdings.waiting()) {
     const Holdings::Entry& entry = holdings.at(hash);
     // Of a session that cannot, nothing may stand in the way of others.
@@ -334,7 +337,7 @@ std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
     if (!session) session = entry.receipt.claim.session;
     if (*session != entry.receipt.claim.session || hashes.size() == limit) continue;
     hashes.push_back(hash);
-    is_due |= now >= entry.since + options.batch_every_ms || state().forces.contains(hash);
+    is_due |= now >= entry.since + patience || state().forces.contains(hash);
   }
   return is_due || hashes.size() == limit ? hashes : std::vector<Hash>{};
 }

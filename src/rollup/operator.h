@@ -31,9 +31,11 @@ namespace otr::rollup {
 // The key must outlive the operator.
 struct OperatorOptions {
   const crypto::PrivateKey& key;
-  std::uint64_t value = 1;           // what a claim may carry (SPEC SET-20)
-  std::uint32_t max_batch = 1024;    // claims
-  std::uint64_t batch_every_ms = 0;  // a batch is posted when it is full or its oldest this old
+  std::uint64_t value = 1;         // what a claim may carry (SPEC SET-20)
+  std::uint32_t max_batch = 1024;  // claims
+  // A batch is posted when it is full, or its oldest claim this old or older than half the time
+  // that a force allows.
+  std::uint64_t batch_every_ms = 0;
   // The weights of the model of a root, to answer with; null: none here.
   std::function<const Weights*(const Hash& model_root)> weights;
   // Draws are answered by proofs where they can be had in time (prover.h); nothing: by

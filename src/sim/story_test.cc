@@ -88,6 +88,18 @@ TEST(Story, AnAnswerIsPaidOnceItsOperatorHasAFeeAgain) {
   EXPECT_TRUE(world.run_until(is_paid, 10'000)) << honest.role->gauges().last_refusal;
 }
 
+// However long its operator would wait for others: who forces it at once must find it posted.
+TEST(Story, AnAnswerWaitsForOthersNoLongerThanAForceAllows) {
+  World world({});
+  OperatorNode& honest = world.add_operator(
+      "operator", 10'000'000, [](auto& options) { options.batch_every_ms = 3'600'000; });
+  (void)world.ask(honest);
+  world.new_session(honest);
+  const auto receipt = world.ask(honest);
+  const std::uint64_t force = ledger::parameters_at(world.state(), world.state().time).force;
+  EXPECT_TRUE(world.run_until([&] { return world.claim_of(honest, receipt).has_value(); }, force));
+}
+
 TEST(Story, AForgedTokenIsProvenFalseInThreeMoves) {
   World world({});
   constexpr std::uint32_t kAt = 2, kToken = 5;
