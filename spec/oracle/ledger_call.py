@@ -29,6 +29,7 @@ def longest(p):
 def check_parameters(p, trial):
     """SET-9."""
     least = SECOND if trial else 10 * MINUTE
+    reveal = 500 if trial else 10 * SECOND
     bounds = {
         "window": (least, MONTH),
         "post": (least, MONTH),
@@ -37,7 +38,7 @@ def check_parameters(p, trial):
         "report": (least, MONTH),
         "beaconInterval": (SECOND, DAY),
         "beaconDead": (max(MINUTE, 3 * p["beaconInterval"] + p["draw"]), MONTH),
-        "maxDemands": (64, 4096),
+        "maxDemands": (64, min(4096, p["workerClock"] // reveal)),
         "drawPpm": (0, MILLION),
         "burnPpm": (MILLION // 5, MILLION),
         "reporterPpm": (0, MILLION - p["burnPpm"]),

@@ -2,11 +2,13 @@
 settlement.json. Each case is one that a wrong comparison would decide otherwise."""
 
 from oracle import artifact, tiny
+from oracle.ledger_call import longest
 from oracle.ledger_world import (
     AUDITOR,
     CLIENT,
     FISHERMAN,
     FOURTH,
+    GOVERNOR,
     OPERATOR,
     OTHER,
     TRIAL,
@@ -226,6 +228,22 @@ def _epochs(w, model):
     w.send("SET-15", OTHER, "Settle", w.settling(batch, 0), "STALE_EPOCH", "by an old channel")
 
 
+def _demands():
+    """SET-9: an honest worker's clock bears every demand."""
+    slow = dict(TRIAL, window=600_000, post=600_000, force=600_000, draw=600_000, report=600_000,
+                beaconDead=700_000, workerClock=649_999)
+    cases = []
+    for trial, parameters, most in ((1, TRIAL, 120), (0, slow, 64)):
+        least = longest(parameters)
+        waits = {"unbond": least, "close": least + parameters["beaconDead"]}
+        w = Ledger(f"demands, trial {trial}", trial=trial, parameters=dict(parameters, **waits))
+        for demands, code in ((most + 1, "BAD_PARAMETERS"), (most, None)):
+            members = {"parameters": dict(parameters, **waits, maxDemands=demands)}
+            w.send("SET-9", GOVERNOR, "ScheduleParameters", members, code, f"{demands} demands")
+        cases += w.cases
+    return cases
+
+
 def cases():
     w, model = _ledger("limits")
     _models(w)
@@ -238,4 +256,4 @@ def cases():
     _canaries(w, model)
     _epochs(w, model)
     _clocks(w, session)
-    return w.cases + _dead_beacon()
+    return w.cases + _dead_beacon() + _demands()

@@ -71,8 +71,24 @@ Execution Archive::execution() const {
 
 Hash Archive::trace_root() const { return merkle::list_root(merkle::Kind::kTrace, trace_list_); }
 
+bool Archive::retake(referee::Position position) {
+  if (micro_ && micro_->position == position) return true;
+  const auto known =
+      std::ranges::find_if(kept_, [&](const auto& one) { return one.first == position; });
+  if (known == kept_.end()) return false;
+  trace::MicroTensors tensors = std::move(known->second);
+  kept_.erase(known);
+  take(position, std::move(tensors));
+  return true;
+}
+
 void Archive::take(referee::Position position, trace::MicroTensors tensors) {
   std::erase_if(grown_, [](const auto& one) { return one.first.place == Place::kMicro; });
+  if (micro_ && micro_->position != position) {
+    kept_.emplace_back(micro_->position, std::move(tensors_));
+  }
+  std::erase_if(kept_, [&](const auto& one) { return one.first == position; });
+  if (kept_.size() == kKeptPositions) kept_.pop_front();
   tensors_ = std::move(tensors);
   tensor_roots_.clear();
   for (const trace::MicroRoot& one :

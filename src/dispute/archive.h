@@ -7,9 +7,11 @@
 #define OTR_DISPUTE_ARCHIVE_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.h"
@@ -37,8 +39,11 @@ class Archive {
   [[nodiscard]] Execution execution() const;
   [[nodiscard]] Hash trace_root() const;
 
-  // Takes up a position; the one before is forgotten. Its tensors are complete (position.h).
+  // Takes up a position. Its tensors are complete (position.h).
   void take(referee::Position position, trace::MicroTensors tensors);
+  // Takes up again one of the last kKeptPositions; false where it is none of them.
+  [[nodiscard]] bool retake(referee::Position position);
+  static constexpr std::size_t kKeptPositions = 8;
   [[nodiscard]] const trace::MicroTensors& tensors() const { return tensors_; }
   // The roots of its tensors, in order. Requires a position.
   [[nodiscard]] const std::vector<Hash>& tensor_roots() const { return tensor_roots_; }
@@ -72,6 +77,7 @@ class Archive {
   std::vector<Hash> trace_list_;  // SPEC TRACE-5
   std::optional<referee::MicroTrace> micro_;
   trace::MicroTensors tensors_;
+  std::deque<std::pair<referee::Position, trace::MicroTensors>> kept_;  // those before, oldest first
   std::vector<Hash> tensor_roots_;
   std::map<referee::TreeId, Grown> grown_;
 };

@@ -28,16 +28,6 @@ Result<Operator*> find_operator(State& state, const Address& address) {
   return refuse(Refusal::kUnknown, to_hex(address) + " has never staked.");
 }
 
-// The amount that a client signs, as far as a u64 holds it.
-std::uint64_t saturated(const protocol::Uint256& wide) {
-  if (std::any_of(wide.begin(), wide.begin() + 24, [](std::uint8_t byte) { return byte != 0; })) {
-    return UINT64_MAX;
-  }
-  std::uint64_t value = 0;
-  for (std::size_t i = 24; i < 32; ++i) value = value << 8 | wide[i];
-  return value;
-}
-
 Status check_counts(const protocol::Claim& claim, const protocol::Request& request) {
   if (claim.out_count >= 1 && claim.out_count <= request.max_tokens &&
       claim.prompt_count == request.prompt_count) {
@@ -251,11 +241,7 @@ Status rule(const Call& call, const Settle& body) {  // SPEC SET-15
   if (batch->sequence < channel->covered) {
     return refuse(Refusal::kBadState, "A redeemed voucher covers this batch already.");
   }
-  const SessionEntry& session = call.state.sessions.at(batch->session);
-  // Below 2^63: counts have 32 bits, tariffs at most 30.
-  const std::uint64_t metered = body.claim.prompt_count * session.prompt_tariff +
-                                body.claim.out_count * session.output_tariff;
-  const std::uint64_t amount = std::min({saturated(body.request.price), metered, batch->value});
+  const std::uint64_t amount = pay_of(call.state, *batch, body.claim, body.request);
   if (amount > channel->deposit) {
     return refuse(Refusal::kInsufficient,
                   "The channel holds only " + std::to_string(channel->deposit) + ".");
@@ -265,7 +251,7 @@ Status rule(const Call& call, const Settle& body) {  // SPEC SET-15
   credit(call.state, batch->operator_address, amount);
   call.state.settled_requests.emplace(body.claim.request_hash, batch->operator_address);
   Attribution& record = call.state.attributions[{
-      batch->operator_address, session.session.model_root, batch->posted_at / 86'400'000}];
+      batch->operator_address, body.request.model_root, batch->posted_at / 86'400'000}];
   record.settled_claims += 1;
   record.prompt_tokens += body.claim.prompt_count;
   record.output_tokens += body.claim.out_count;

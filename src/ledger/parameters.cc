@@ -43,7 +43,7 @@ Parameters example_parameters(bool trial) {
   parameters.beacon_dead = trial ? kMinute : kDay;
   parameters.worker_clock = trial ? kMinute : 30 * kMinute;
   parameters.challenger_clock = trial ? kMinute : 30 * kMinute;
-  parameters.max_demands = 256;
+  parameters.max_demands = 100;
   parameters.draw_ppm = 50'000;
   parameters.burn_ppm = 500'000;
   parameters.reporter_ppm = 300'000;
@@ -63,6 +63,10 @@ Parameters example_parameters(bool trial) {
 Status check(const Parameters& p, bool trial) {
   const std::uint64_t shortest = trial ? kSecond : 10 * kMinute;
   const std::uint64_t month = 30 * kDay;
+  // An honest worker's clock bears all the demands that a challenger may make.
+  const std::uint64_t reveal = trial ? kSecond / 2 : 10 * kSecond;
+  const std::uint64_t most_demands =
+      std::min<std::uint64_t>(dispute::kMaxDemands, p.worker_clock / reveal);
   const Bound bounds[] = {
       {"window", p.window, shortest, month},
       {"post", p.post, shortest, month},
@@ -71,7 +75,7 @@ Status check(const Parameters& p, bool trial) {
       {"report", p.report, shortest, month},
       {"beaconInterval", p.beacon_interval, kSecond, kDay},
       {"beaconDead", p.beacon_dead, std::max(kMinute, 3 * p.beacon_interval + p.draw), month},
-      {"maxDemands", p.max_demands, dispute::kMinDemands, dispute::kMaxDemands},
+      {"maxDemands", p.max_demands, dispute::kMinDemands, most_demands},
       {"drawPpm", p.draw_ppm, 0, kMillion},
       {"burnPpm", p.burn_ppm, kMillion / 5, kMillion},
       {"reporterPpm", p.reporter_ppm, 0, kMillion - std::min(p.burn_ppm, kMillion)},

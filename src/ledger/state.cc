@@ -20,6 +20,16 @@ Hash root_of(std::uint64_t count, const Hash& top) {
   return crypto::sha256({as_bytes("OTR.btch"), size, top});
 }
 
+// The amount that a client signs, as far as a u64 holds it.
+std::uint64_t saturated(const protocol::Uint256& wide) {
+  if (std::any_of(wide.begin(), wide.begin() + 24, [](std::uint8_t byte) { return byte != 0; })) {
+    return UINT64_MAX;
+  }
+  std::uint64_t value = 0;
+  for (std::size_t i = 24; i < 32; ++i) value = value << 8 | wide[i];
+  return value;
+}
+
 }  // namespace
 
 template <class V>
@@ -145,6 +155,15 @@ bool needs_checks(const State& state, const Batch& batch) {
 bool is_void(const State& state, const Batch& batch) {
   if (batch.status != BatchStatus::kOpen) return batch.status == BatchStatus::kVoid;
   return state.operators.at(batch.operator_address).epoch != batch.epoch;
+}
+
+std::uint64_t pay_of(const State& state, const Batch& batch, const protocol::Claim& claim,
+                     const protocol::Request& request) {
+  const SessionEntry& session = state.sessions.at(batch.session);
+  // Below 2^63: counts have 32 bits, tariffs at most 30.
+  const std::uint64_t metered =
+      claim.prompt_count * session.prompt_tariff + claim.out_count * session.output_tariff;
+  return std::min({saturated(request.price), metered, batch.value});
 }
 
 bool is_of_void_model(const State& state, const Batch& batch) {

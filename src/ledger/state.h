@@ -430,6 +430,9 @@ struct State {
 // Whether Settle pays claims of the batch only if they were checked (SPEC SET-15, SET-19).
 [[nodiscard]] bool needs_checks(const State& state, const Batch& batch);
 [[nodiscard]] bool is_void(const State& state, const Batch& batch);  // SPEC SET-25
+// What Settle pays for a claim of the batch (SPEC SET-15).
+[[nodiscard]] std::uint64_t pay_of(const State& state, const Batch& batch,
+                                   const protocol::Claim& claim, const protocol::Request& request);
 // Whether its model was voided: it is, or will be, void (SPEC SET-17).
 [[nodiscard]] bool is_of_void_model(const State& state, const Batch& batch);
 // The first millisecond after the window (SPEC SET-23).
