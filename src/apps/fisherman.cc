@@ -95,7 +95,7 @@ Result<int> watch(const FishermanFlags& flags, const Following& following, RoleR
     OTR_TRY(report_to.say(to_json(gauges, mirror->state().height), to_lines(gauges),
                           &mirror->state(), status));
     if (!status && flags.once) return std::unexpected(status.error());
-  } while (!flags.once && !pause_ms(flags.every_ms));
+  } while (!flags.once && !pause_ms(pause_of(flags, fisherman.gauges().games_open)));
   return kOk;
 }
 

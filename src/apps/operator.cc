@@ -261,7 +261,7 @@ Status OperatorProcess::run() {
     OTR_TRY(say(stepped));
     failure =
         stepped || stepped.error().kind != ErrorKind::kIo ? intake_->failure() : stepped.error();
-  } while (!failure && !pause_ms(flags_.every_ms));
+  } while (!failure && !pause_ms(pause_of(flags_, role_->gauges().games_open)));
   receipts_->stop(kDrainMs);
   data_->stop(kDrainMs);
   if (failure) return std::unexpected(*std::move(failure));

@@ -11,8 +11,13 @@ namespace otr::apps {
 namespace {
 
 constexpr std::uint32_t kFirstPauseMs = 200;
+constexpr std::uint32_t kPlayMs = 20;
 
 }  // namespace
+
+std::uint32_t pause_of(const RoleFlags& flags, std::uint64_t games_open) {
+  return games_open == 0 ? flags.every_ms : std::min(flags.every_ms, kPlayMs);
+}
 
 void add_role_options(CLI::App& command, RoleFlags& flags) {
   flags.threads = default_threads();

@@ -29,6 +29,9 @@ struct RoleFlags : FollowFlags {
   std::uint32_t every_ms = 500;
   unsigned threads = 1;
 };
+// Until the next look: --every, but while it has games, where each look costs its clock, no longer
+// than a moment.
+[[nodiscard]] std::uint32_t pause_of(const RoleFlags& flags, std::uint64_t games_open);
 // Those of FollowFlags, --every, --threads and --metrics.
 void add_role_options(CLI::App& command, RoleFlags& flags);
 

@@ -197,5 +197,29 @@ TEST(EveryStep, NothingMayBeOpenedThatIsNotRead) {
   }
 }
 
+// Games alternate between positions; each is computed once.
+TEST(Positions, TheLastOnesAreTakenUpAgain) {
+  const World world({.seed = 5});
+  const auto run = work(world);
+  ASSERT_TRUE(run);
+  const Claimed claimed(world, *run);
+  Archive archive(world.artifact, claimed.statement, world.prompt, run->trace);
+  const auto position = [](std::size_t i) {
+    return referee::Position{1, static_cast<std::uint32_t>(i % 2)};
+  };
+  EXPECT_FALSE(archive.retake(position(0)));
+  std::vector<std::vector<Hash>> roots;
+  for (std::size_t i = 0; i < 2; ++i) {
+    archive.take(position(i), compute_position(archive.execution(), position(i)).tensors);
+    roots.push_back(archive.tensor_roots());
+  }
+  EXPECT_NE(roots[0], roots[1]);
+  for (std::size_t i = 0; i < 6; ++i) {
+    ASSERT_TRUE(archive.retake(position(i)));
+    EXPECT_EQ(archive.tensor_roots(), roots[i % 2]);
+  }
+  EXPECT_FALSE(archive.retake({0, 0}));
+}
+
 }  // namespace
 }  // namespace otr::dispute

@@ -43,30 +43,70 @@ Result<std::vector<std::string>> Holdings::receipts(const Hash& root) const {
   const std::lock_guard lock(mutex_);
   const auto found = served_.find(root);
   if (found == served_.end()) {
-    return fail(ErrorKind::kBadInput,
-                "No batch of this operator has this root, or it is final and paid.");
+    return fail(ErrorKind::kBadInput, "No batch of this operator has this root, or it is over.");
   }
   std::vector<std::string> texts;
   for (const Text& text : found->second) texts.push_back(*text);
   return texts;
 }
 
-Status Holdings::read(std::string_view record) {
-  if (!record.starts_with(kBatchRecord)) {
+// Batches first: of those that are over, most receipts need not be kept.
+Status Holdings::read(const std::function<bool(std::string_view)>& others,
+                      const Finished& finished) {
+  OTR_TRY(journal_.read([&](std::string_view record) {
+    const bool is_batch = !others(record) && record.starts_with(kBatchRecord);
+    return is_batch ? read_batch(record.substr(kBatchRecord.size())) : Status();
+  }));
+  std::set<Hash> over;  // claims
+  for (const auto& [root, claims] : batches_) {
+    if (finished.is_over(root)) over.insert(claims.begin(), claims.end());
+  }
+  OTR_TRY(journal_.read([&](std::string_view record) -> Status {
+    if (others(record) || record.starts_with(kBatchRecord)) return {};
     OTR_TRY_ASSIGN(protocol::Receipt receipt, protocol::decode_receipt(record));
-    held_[receipt.claim.request_hash] = hash_of(receipt);
+    const Hash hash = hash_of(receipt);
+    held_[receipt.claim.request_hash] = hash;
+    if (over.contains(hash) && finished.is_paid(receipt)) return {};
     take(std::make_shared<const std::string>(record), std::move(receipt), 0);
     return {};
+  }));
+  return take_up(finished);
+}
+
+Status Holdings::read_batch(std::string_view record) {
+  const std::size_t count = record.size() / sizeof(Hash);
+  if (record.size() % sizeof(Hash) != 0 || count == 0 || count > ledger::kMaxBatch) {
+    return fail(ErrorKind::kBadInput, "A batch of the journal is cut off or damaged.");
   }
-  record.remove_prefix(kBatchRecord.size());
-  std::vector<Hash> claims(record.size() / sizeof(Hash));
-  for (std::size_t i = 0; i < claims.size(); ++i) {
+  std::vector<Hash> claims(count);
+  for (std::size_t i = 0; i < count; ++i) {
     std::ranges::copy(as_bytes(record.substr(i * sizeof(Hash), sizeof(Hash))), claims[i].begin());
-    if (!entries_.contains(claims[i])) {
+  }
+  const Hash root = ledger::batch_root(claims);
+  batches_[root] = std::move(claims);
+  return {};
+}
+
+// A batch that is not over is served; of one that is, what is unpaid is held.
+Status Holdings::take_up(const Finished& finished) {
+  std::set<Hash> held;
+  for (const auto& [request, claim] : held_) held.insert(claim);
+  for (auto it = batches_.begin(); it != batches_.end();) {
+    const Hash root = it->first;
+    const std::vector<Hash> claims = (it++)->second;
+    if (!std::ranges::all_of(claims, [&](const Hash& claim) { return held.contains(claim); })) {
       return fail(ErrorKind::kBadInput, "The journal names a claim that it does not hold.");
     }
+    const auto is_here = [this](const Hash& claim) { return holds(claim); };
+    if (std::ranges::all_of(claims, is_here)) {
+      serve(root, claims);
+    } else if (!finished.is_over(root)) {
+      batches_.erase(root);  // another one was posted instead
+    } else if (std::ranges::any_of(claims, is_here)) {
+      live_.insert(root);
+      unposted_.insert(root);
+    }
   }
-  serve(ledger::batch_root(claims), std::move(claims));
   return {};
 }
 
@@ -108,16 +148,28 @@ void Holdings::serve(const Hash& root, std::vector<Hash> claims) {
   served_[root] = std::move(texts);
 }
 
-void Holdings::mark_posted(const Hash& root) {
-  if (unposted_.erase(root) == 0) return;
-  const std::vector<Hash>& claims = batches_.at(root);
-  std::erase_if(waiting_,
-                [&](const Hash& hash) { return std::ranges::find(claims, hash) != claims.end(); });
+void Holdings::mark_posted(const std::set<Hash>& roots) {
+  std::set<Hash> posted;  // claims
+  for (const Hash& root : roots) {
+    if (unposted_.erase(root) == 0) continue;
+    const std::vector<Hash>& claims = batches_.at(root);
+    posted.insert(claims.begin(), claims.end());
+  }
+  if (posted.empty()) return;
+  std::erase_if(waiting_, [&](const Hash& hash) { return posted.contains(hash); });
+  for (const Hash& root : std::set<Hash>(unposted_)) {
+    const std::vector<Hash>& claims = batches_.at(root);
+    if (std::ranges::none_of(claims, [&](const Hash& hash) { return posted.contains(hash); })) {
+      continue;
+    }
+    unposted_.erase(root);
+    close(root);
+    let_go(root);
+    batches_.erase(root);
+  }
 }
 
-void Holdings::let_go(const Hash& root) {
-  for (const Hash& hash : batches_.at(root)) entries_.erase(hash);
-  live_.erase(root);
+void Holdings::close(const Hash& root) {
   const std::lock_guard lock(mutex_);
   served_.erase(root);
 }

@@ -20,6 +20,10 @@ using dispute::Side;
 using ledger::ClaimKey;
 
 constexpr std::uint8_t kLaneProof = 1, kLaneExecution = 2;
+// Rows of disputed claims in memory (their trees take about as much again), unless one has more.
+constexpr std::uint64_t kCaseBytes = std::uint64_t{1} << 30;
+// A batch takes no further claim then: whoever checks it has seconds to read it.
+constexpr std::uint64_t kBatchBytes = std::uint64_t{32} << 20;
 
 }  // namespace
 
@@ -33,7 +37,13 @@ struct Operator::Body {
   std::unique_ptr<Prover> prover;  // null: no proofs
   mutable std::mutex mutex;        // of the gauges
   OperatorGauges gauges;
-  std::map<Hash, std::shared_ptr<Case>> cases;  // of claims with games
+  struct Kept {
+    std::shared_ptr<Case> computed;
+    std::uint64_t used = 0;  // the greater, the later
+  };
+  std::map<Hash, Kept> cases;  // of claims with games, those used last
+  std::uint64_t uses = 0;
+  std::uint64_t final_before = 0, void_before = 0;  // batches that were let go
 
   [[nodiscard]] const ledger::State& state() const { return mirror.state(); }
   [[nodiscard]] crypto::Address self() const { return options.key.address(); }
@@ -42,7 +52,11 @@ struct Operator::Body {
   [[nodiscard]] std::vector<std::uint64_t> own_batches() const;
   [[nodiscard]] const std::vector<Hash>* claims_of(std::uint64_t batch) const;
   [[nodiscard]] std::vector<Hash> path(const std::vector<Hash>& hashes, const Hash& claim) const;
+  [[nodiscard]] bool is_over(const Hash& root) const;
+  [[nodiscard]] bool is_paid(const protocol::Receipt& receipt) const;
 
+  Status read(Journal& journal);
+  void count_over(const Hash& root);
   void take_stock();
   Status send(ledger::Body body);
   Status sent(Status status);
@@ -56,7 +70,7 @@ struct Operator::Body {
   [[nodiscard]] std::vector<Hash> next_batch(std::uint64_t now) const;
   Status finalise(std::uint64_t number, std::uint64_t now);
   Status settle();
-  Result<bool> settle(std::uint64_t number, std::uint32_t index, const std::vector<Hash>& hashes);
+  Result<bool> pay(std::uint64_t number, std::uint32_t index, const std::vector<Hash>& hashes);
 };
 
 Operator::Operator(std::unique_ptr<Body> body) : body_(std::move(body)) {}
@@ -68,10 +82,7 @@ Result<std::unique_ptr<Operator>> Operator::open(Mirror& mirror, Journal& journa
   if (body->options.prover) {
     OTR_TRY_ASSIGN(body->prover, Prover::open(journal, *body->options.prover));
   }
-  OTR_TRY(journal.read([&](std::string_view record) {
-    if (!Prover::is_record(record)) return body->holdings.read(record);
-    return body->prover ? body->prover->read(record) : Status();
-  }));
+  OTR_TRY(body->read(journal));
   return std::unique_ptr<Operator>(new Operator(std::move(body)));
 }
 
@@ -98,6 +109,40 @@ Status Operator::step(std::uint64_t now) {
 }
 
 // --- What it holds
+
+Status Operator::Body::read(Journal& journal) {
+  OTR_TRY(holdings.read(Prover::is_record,
+                        {.is_over = [this](const Hash& root) { return is_over(root); },
+                         .is_paid = [this](const auto& receipt) { return is_paid(receipt); }}));
+  for (const auto& [root, hashes] : holdings.batches()) {
+    if (!holdings.live().contains(root)) count_over(root);
+  }
+  if (!prover) return {};
+  return journal.read([&](std::string_view record) {
+    return Prover::is_record(record) ? prover->read(record) : Status();
+  });
+}
+
+// Nobody can dispute the batch any more, nor draw from it.
+bool Operator::Body::is_over(const Hash& root) const {
+  const auto number = mirror.batch_of(self(), root);
+  if (!number) return false;
+  const ledger::Batch& batch = state().batches.at(*number);
+  const bool is_open = batch.status == ledger::BatchStatus::kOpen;
+  return batch.held == 0 && (!is_open || ledger::is_void(state(), batch));
+}
+
+// Who has put no money aside does not pay.
+bool Operator::Body::is_paid(const protocol::Receipt& receipt) const {
+  return !state().channels.contains({receipt.request.request.client, self()}) ||
+         state().settled_requests.contains({receipt.claim.request_hash, self()});
+}
+
+void Operator::Body::count_over(const Hash& root) {
+  const auto number = mirror.batch_of(self(), root);
+  if (!number) return;
+  ++(ledger::is_void(state(), state().batches.at(*number)) ? void_before : final_before);
+}
 
 Status Operator::add(const std::string& receipt_text, std::uint64_t now) {
   OTR_TRY_ASSIGN(const protocol::Receipt receipt, protocol::decode_receipt(receipt_text));
@@ -170,16 +215,18 @@ std::vector<Hash> Operator::Body::path(const std::vector<Hash>& hashes, const Ha
 
 void Operator::Body::take_stock() {
   const std::lock_guard lock(mutex);
-  gauges.batches_final = holdings.batches().size() - holdings.live().size();
-  gauges.batches_void = 0;
+  gauges.batches_final = final_before;
+  gauges.batches_void = void_before;
+  std::set<Hash> posted;
   for (const Hash& root : holdings.live()) {
     const auto number = mirror.batch_of(self(), root);
     if (!number) continue;
-    holdings.mark_posted(root);
+    posted.insert(root);
     const ledger::Batch& batch = state().batches.at(*number);
     gauges.batches_final += batch.status == ledger::BatchStatus::kFinal;
     gauges.batches_void += ledger::is_void(state(), batch);
   }
+  holdings.mark_posted(posted);
   gauges.claims_waiting = holdings.waiting().size();
   gauges.batches_open = own_batches().size();
   if (prover) gauges.proofs = prover->gauges();
@@ -248,17 +295,29 @@ Status Operator::Body::show_claim(std::uint64_t number, const ledger::GameEntry&
 }
 
 std::shared_ptr<Case> Operator::Body::case_of(const Hash& claim) {
-  std::shared_ptr<Case>& known = cases[claim];
-  if (known) return known;
+  if (const auto known = cases.find(claim); known != cases.end()) {
+    known->second.used = ++uses;
+    return known->second.computed;
+  }
   const protocol::Receipt& receipt = holdings.at(claim).receipt;
   const protocol::Request& request = receipt.request.request;
   const Weights* const weights = options.weights ? options.weights(request.model_root) : nullptr;
   if (weights == nullptr) return nullptr;
   std::vector<std::uint32_t> tokens = receipt.prompt_ids;
   tokens.insert(tokens.end(), receipt.output_ids.begin(), receipt.output_ids.end());
-  return known = std::make_shared<Case>(
-             *weights, request, receipt.claim, receipt.prompt_ids,
-             compute_pass(*weights, request.sampling, request.prompt_count, tokens));
+  const auto made = std::make_shared<Case>(
+      *weights, request, receipt.claim, receipt.prompt_ids,
+      compute_pass(*weights, request.sampling, request.prompt_count, tokens));
+  cases[claim] = {made, ++uses};
+  std::uint64_t bytes = 0;
+  for (const auto& [hash, kept] : cases) bytes += kept.computed->row_bytes();
+  while (bytes > kCaseBytes && cases.size() > 1) {
+    const auto oldest =
+        std::ranges::min_element(cases, {}, [](const auto& entry) { return entry.second.used; });
+    bytes -= oldest->second.computed->row_bytes();
+    cases.erase(oldest);
+  }
+  return made;
 }
 
 Status Operator::Body::answer_forces() {
@@ -321,6 +380,7 @@ std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
   std::vector<Hash> hashes;
   std::optional<Hash> session;
   bool is_due = false;
+  std::uint64_t bytes = 0;
   const ledger::Operator* const stake = stakes();
   const ledger::Parameters parameters = ledger::parameters_at(state(), now);
   const auto reserve = ledger::reserve_of(parameters, options.value);
@@ -336,10 +396,13 @@ std::vector<Hash> Operator::Body::next_batch(std::uint64_t now) const {
     if (!can_post(state(), entry.receipt.claim.session, now)) continue;
     if (!session) session = entry.receipt.claim.session;
     if (*session != entry.receipt.claim.session || hashes.size() == limit) continue;
+    if (bytes >= kBatchBytes) break;
+    bytes += entry.text->size();
     hashes.push_back(hash);
     is_due |= now >= entry.since + patience || state().forces.contains(hash);
   }
-  return is_due || hashes.size() == limit ? hashes : std::vector<Hash>{};
+  const bool is_full = hashes.size() == limit || bytes >= kBatchBytes;
+  return is_due || is_full ? hashes : std::vector<Hash>{};
 }
 
 Status Operator::Body::post(std::uint64_t now) {
@@ -368,49 +431,55 @@ Status Operator::Body::finalise(std::uint64_t number, std::uint64_t now) {
   return at == 0 || now < at ? Status() : send(ledger::Finalise{number});
 }
 
-// Every final claim of a client that has put money aside (SPEC SET-15).
+// Of batches that are over, every claim of a client that has put money aside (SPEC SET-15).
 Status Operator::Body::settle() {
   for (const Hash& root : std::set<Hash>(holdings.live())) {
-    const auto number = mirror.batch_of(self(), root);
-    if (!number || state().batches.at(*number).status != ledger::BatchStatus::kFinal) continue;
+    if (!is_over(root)) continue;
+    holdings.close(root);
+    const std::uint64_t number = *mirror.batch_of(self(), root);
     const std::vector<Hash>& hashes = holdings.batches().at(root);
-    bool is_done = state().batches.at(*number).held == 0;
+    std::size_t unpaid = 0;
     for (std::uint32_t index = 0; index < hashes.size(); ++index) {
-      OTR_TRY_ASSIGN(const bool is_settled, settle(*number, index, hashes));
-      is_done = is_done && is_settled;
+      if (!holdings.holds(hashes[index])) continue;
+      OTR_TRY_ASSIGN(const bool is_done, pay(number, index, hashes));
+      if (is_done) holdings.forget(hashes[index]);
+      unpaid += is_done ? 0 : 1;
     }
-    if (is_done) holdings.let_go(root);
+    if (unpaid != 0) continue;
+    count_over(root);
+    holdings.let_go(root);
   }
   return {};
 }
 
-// Whether the claim is paid, or never will be.
-Result<bool> Operator::Body::settle(std::uint64_t number, std::uint32_t index,
-                                    const std::vector<Hash>& hashes) {
-  Holdings::Entry& entry = holdings.at(hashes[index]);
-  const protocol::SignedRequest& request = entry.receipt.request;
-  const auto channel = state().channels.find({request.request.client, self()});
-  if (entry.is_settled || channel == state().channels.end()) return true;
-  if (state().settled_requests.contains(
-          {entry.receipt.claim.request_hash, entry.receipt.operator_address}))
+// Whether the claim is paid, or never will be: after `close` its client may have taken all back.
+Result<bool> Operator::Body::pay(std::uint64_t number, std::uint32_t index,
+                                 const std::vector<Hash>& hashes) {
+  const ledger::Batch& batch = state().batches.at(number);
+  const protocol::Receipt& receipt = holdings.at(hashes[index]).receipt;
+  const protocol::SignedRequest& request = receipt.request;
+  const bool is_given_up =
+      state().time > batch.posted_at + ledger::parameters_of(state(), batch).close;
+  if (batch.status != ledger::BatchStatus::kFinal || is_paid(receipt) || is_given_up ||
+      is_canary(state(), {number, index})) {
     return true;
-  if (!is_payable(state(), {number, index})) return is_canary(state(), {number, index});
-  const std::uint64_t deposit = channel->second.deposit;
-  if (entry.short_deposit == deposit || !can_pay_fee()) return false;
+  }
+  const std::uint64_t deposit = state().channels.at({request.request.client, self()}).deposit;
+  if (!is_payable(state(), {number, index}) || !can_pay_fee() ||
+      deposit < ledger::pay_of(state(), batch, receipt.claim, request.request)) {
+    return false;
+  }
   const Status paid =
       mirror.send(options.key, ledger::Settle{.batch = number,
                                               .index = index,
-                                              .claim = entry.receipt.claim,
+                                              .claim = receipt.claim,
                                               .path = path(hashes, hashes[index]),
                                               .request = request.request,
                                               .request_signature = request.signature,
-                                              .claim_signature = entry.receipt.claim_signature});
+                                              .claim_signature = receipt.claim_signature});
   OTR_TRY(sent(paid));
   // Refused for another reason it is refused for ever.
-  const std::string code = paid ? "" : paid.error().code;
-  if (code == "INSUFFICIENT") entry.short_deposit = deposit;
-  entry.is_settled = code != "NONCE" && code != "INSUFFICIENT";
-  return entry.is_settled;
+  return paid || (paid.error().code != "NONCE" && paid.error().code != "INSUFFICIENT");
 }
 
 }  // namespace otr::rollup

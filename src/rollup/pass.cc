@@ -65,4 +65,14 @@ Case::Case(const Weights& weights, const protocol::Request& request, const proto
       pass_(std::move(pass)),
       archive_(weights.artifact, statement_, prompt_ids, pass_.trace) {}
 
+std::uint64_t Case::row_bytes() const {
+  const machine::Shape& shape = statement_.shape();
+  std::uint64_t bytes = 0;
+  for (std::uint32_t layer = 0; layer < shape.layers; ++layer) {
+    bytes += pass_.trace.rows({merkle::Kind::kResidual, layer, 0}).size();
+    bytes += 2 * shape.kv_heads * pass_.trace.rows({merkle::Kind::kKey, layer, 0}).size();
+  }
+  return bytes;
+}
+
 }  // namespace otr::rollup

@@ -55,6 +55,8 @@ class Case {
 
   [[nodiscard]] const referee::Statement& statement() const { return statement_; }
   [[nodiscard]] const Pass& pass() const { return pass_; }
+  // Of all rows of its trace, in memory.
+  [[nodiscard]] std::uint64_t row_bytes() const;
   // Only of a claim that passes check_statement.
   [[nodiscard]] dispute::Archive& archive() { return archive_; }
 

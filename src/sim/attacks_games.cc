@@ -77,6 +77,24 @@ Outcome flood(std::uint64_t seed) {
   return stage.trial.finish();
 }
 
+// Each demand the moment after the last reveal, so that the worker's clock runs most of the time.
+Outcome demand_flood(std::uint64_t seed) {
+  Accused stage(seed);
+  World& world = stage.trial.world;
+  stage.trial.strike();
+  stage.trial.expect(stage.accuse().has_value(), "no game");
+  (void)play(world, stage.accuser, 1, leaf_of_token(3 + seed % 3));
+  std::uint32_t demands = 0;
+  while (world.run_until([&] { return is_proving(world, 1); }, 60'000)) {
+    const referee::Demand demand{{referee::Place::kTokens, 0, 0}, 0, demands % 4, demands % 4 + 1};
+    if (!play(world, stage.accuser, 1, demand)) break;
+    ++demands;
+  }
+  stage.trial.expect(demands == world.state().parameters.at(0).max_demands, "no limit of demands");
+  (void)stage.trial.until(EventKind::kUpheld);
+  return stage.trial.finish();
+}
+
 // What a game opened too late, after the window, would stall.
 Outcome late_challenge(std::uint64_t seed) {
   Accused stage(seed);
@@ -253,6 +271,8 @@ constexpr std::array kAttacks = {
            game("UPHELD", "accuser", "GAME-7"), silent_accuser},
     Attack{"flood", "a dozen challenges against one honest claim",
            game("UPHELD", "accuser", "SET-32"), flood},
+    Attack{"demand-flood", "as many demands as there may be, to use up an honest worker's clock",
+           game("UPHELD", "accuser", "SET-9"), demand_flood},
     Attack{"late-challenge", "a challenge after the window", ruled("TOO_LATE", "", "SET-23"),
            late_challenge},
     Attack{"sock-puppet", "a liar's own challenger takes the reward",

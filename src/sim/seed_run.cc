@@ -19,9 +19,9 @@ std::vector<ledger::ClaimKey> SeedPlay::places_of(const Told& told) {
   // By its disk: its memory lets go of what is paid.
   const OperatorNode& at = *told.player->at;
   rollup::Holdings written(at.node->disk);
-  const Status read = at.node->disk.read([&](std::string_view record) {
-    return rollup::Prover::is_record(record) ? Status() : written.read(record);
-  });
+  const Status read = written.read(rollup::Prover::is_record,
+                                   {.is_over = [](const Hash&) { return false; },
+                                    .is_paid = [](const protocol::Receipt&) { return false; }});
   if (!read) fail(at.node->name + " cannot read its disk: " + read.error().message);
   for (const auto& [number, batch] : world_.state().batches) {
     const auto claims = written.batches().find(batch.root);
