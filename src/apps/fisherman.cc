@@ -89,13 +89,14 @@ Result<int> watch(const FishermanFlags& flags, const Following& following, RoleR
       open_mirror(following, flags, flags.once, report_to, status);
   if (!mirror) return flags.once ? Result<int>(std::unexpected(status.error())) : Result<int>(kOk);
   rollup::Fisherman fisherman(*mirror, std::move(options));
+  rollup::FishermanGauges gauges;
   do {
     status = fisherman.step(env::unix_ms());
-    const rollup::FishermanGauges gauges = fisherman.gauges();
+    gauges = fisherman.gauges();
     OTR_TRY(report_to.say(to_json(gauges, mirror->state().height), to_lines(gauges),
                           &mirror->state(), status));
     if (!status && flags.once) return std::unexpected(status.error());
-  } while (!flags.once && !pause_ms(pause_of(flags, fisherman.gauges().games_open)));
+  } while (!flags.once && !pause_ms(pause_of(flags, gauges.games_open + gauges.to_fetch)));
   return kOk;
 }
 

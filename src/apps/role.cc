@@ -15,8 +15,8 @@ constexpr std::uint32_t kPlayMs = 20;
 
 }  // namespace
 
-std::uint32_t pause_of(const RoleFlags& flags, std::uint64_t games_open) {
-  return games_open == 0 ? flags.every_ms : std::min(flags.every_ms, kPlayMs);
+std::uint32_t pause_of(const RoleFlags& flags, std::uint64_t under_way) {
+  return under_way == 0 ? flags.every_ms : std::min(flags.every_ms, kPlayMs);
 }
 
 void add_role_options(CLI::App& command, RoleFlags& flags) {

@@ -29,9 +29,9 @@ struct RoleFlags : FollowFlags {
   std::uint32_t every_ms = 500;
   unsigned threads = 1;
 };
-// Until the next look: --every, but while it has games, where each look costs its clock, no longer
-// than a moment.
-[[nodiscard]] std::uint32_t pause_of(const RoleFlags& flags, std::uint64_t games_open);
+// Until the next look: --every, but no longer than a moment while something is under way, as a game
+// where each look costs its clock.
+[[nodiscard]] std::uint32_t pause_of(const RoleFlags& flags, std::uint64_t under_way);
 // Those of FollowFlags, --every, --threads and --metrics.
 void add_role_options(CLI::App& command, RoleFlags& flags);
 

@@ -77,7 +77,8 @@ class Archive {
   std::vector<Hash> trace_list_;  // SPEC TRACE-5
   std::optional<referee::MicroTrace> micro_;
   trace::MicroTensors tensors_;
-  std::deque<std::pair<referee::Position, trace::MicroTensors>> kept_;  // those before, oldest first
+  // Those before, oldest first.
+  std::deque<std::pair<referee::Position, trace::MicroTensors>> kept_;
   std::vector<Hash> tensor_roots_;
   std::map<referee::TreeId, Grown> grown_;
 };

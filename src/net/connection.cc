@@ -88,7 +88,7 @@ void Connection::parse() {
       set_deadline(house_.options.body_timeout_ms);
       if (parser_->expects_continue() && in_.empty()) {
         uncounted_bytes_ += kContinue.size();
-        send(kContinue);
+        send(std::string(kContinue));
       }
     }
     if (*taken == 0) return;
@@ -120,20 +120,23 @@ void Connection::flush() {
   Outgoing outgoing = current_->take();
   ending_ = outgoing.ending;
   if (ending_ == Ending::kReset) return cut();
-  send(outgoing.bytes);
+  // Only the peer is waited for now, and it may take a byte now and then for ever.
+  if (ending_ != Ending::kOpen) set_deadline(house_.options.answer_timeout_ms);
+  send(std::move(outgoing.bytes));
   if (!is_writing_) on_all_written();
 }
 
-void Connection::send(std::string_view bytes) {
-  out_ += bytes;
+void Connection::send(std::string bytes) {
+  if (out_.empty()) {
+    out_.swap(bytes);
+  } else {
+    out_ += bytes;
+  }
   if (!is_writing_ && !out_.empty()) write_some();
 }
 
 void Connection::write_some() {
-  if (written_ == writing_.size()) {
-    writing_ = std::exchange(out_, {});
-    written_ = 0;
-  }
+  if (writing_.empty()) writing_.swap(out_);
   is_writing_ = true;
   write_deadline_ = Clock::now() + std::chrono::milliseconds(house_.options.write_timeout_ms);
   transport_->write_some(
@@ -148,10 +151,14 @@ void Connection::on_written(ErrorCode error, std::size_t count) {
   if (phase_ == Phase::kClosed) return;
   if (error) return cut();
   written_ += count;
+  if (written_ == writing_.size()) {
+    std::string().swap(writing_);  // a connection that idles holds no answer
+    written_ = 0;
+  }
   const std::size_t uncounted = std::min(count, uncounted_bytes_);
   uncounted_bytes_ -= uncounted;
   if (current_) current_->sent(count - uncounted);
-  if (written_ < writing_.size() || !out_.empty()) return write_some();
+  if (!writing_.empty() || !out_.empty()) return write_some();
   write_deadline_ = Clock::time_point::max();
   on_all_written();
 }
@@ -183,9 +190,9 @@ void Connection::leave(const Fault& fault) {
   phase_ = Phase::kLeaving;
   in_.clear();
   set_deadline(house_.options.write_timeout_ms);
-  const Outgoing outgoing = answer.take();
+  Outgoing outgoing = answer.take();
   uncounted_bytes_ += outgoing.bytes.size();
-  send(outgoing.bytes);
+  send(std::move(outgoing.bytes));
 }
 
 void Connection::leave_after_writing() {

@@ -8,7 +8,6 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <string_view>
 
 #include "net/exchange.h"
 #include "net/io_thread.h"
@@ -50,7 +49,7 @@ class Connection final : public std::enable_shared_from_this<Connection> {
   void parse();
   void hand_over();
   void flush();  // takes from current_
-  void send(std::string_view bytes);
+  void send(std::string bytes);
   void write_some();
   void on_written(ErrorCode error, std::size_t count);
   void on_all_written();

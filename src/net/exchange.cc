@@ -155,7 +155,8 @@ void ServerExchange::connection_gone() {
   {
     const std::lock_guard lock(mutex_);
     phase_ = Phase::kOver;
-    outgoing_ = {};
+    std::string().swap(outgoing_.bytes);  // the handler may hold us for long
+    pending_bytes_ = 0;
   }
   peer_gone();
 }

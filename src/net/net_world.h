@@ -25,7 +25,10 @@ class RawSocket {
  public:
   explicit RawSocket(std::uint16_t port, int receive_buffer_bytes = 0);
   explicit RawSocket(int accepted) : fd_(accepted) {}
-  RawSocket(RawSocket&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  RawSocket(RawSocket&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)),
+        in_(std::move(other.in_)),
+        was_reset_(other.was_reset_) {}
   ~RawSocket() { close(); }
 
   bool send(std::string_view bytes);

@@ -49,7 +49,7 @@ class Exchange {
   // than 64 KiB of further requests meanwhile is not read, so that only a write notices its end.
   virtual void on_disconnect(std::function<void()> call) = 0;
 
-  // Bytes of the stream that the kernel has not taken yet.
+  // Bytes of the answer that the kernel has not taken yet; none once the connection is cut.
   [[nodiscard]] virtual std::size_t pending_bytes() const = 0;
 };
 
@@ -63,6 +63,7 @@ struct ServerOptions {
   std::uint32_t body_timeout_ms = 30'000;       // end of head to end of body, else 408
   std::uint32_t idle_timeout_ms = 60'000;       // between two requests of a connection
   std::uint32_t write_timeout_ms = 30'000;      // without the peer taking a single byte
+  std::uint32_t answer_timeout_ms = 600'000;    // from its last word until the peer took it
   std::size_t max_connections = 2'000;          // beyond: 503 and close
   std::size_t max_connections_per_address = 0;  // 0 = no limit; beyond: 503 and close
   std::string tls_certificate_file;             // PEM chain; both empty = plain HTTP

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "crypto/sha256.h"
+#include "env/clock.h"
 #include "ledger/fields.h"
 #include "merkle/tree.h"
 #include "protocol/receipt.h"
@@ -11,6 +12,11 @@
 
 namespace otr::rollup {
 namespace {
+
+constexpr std::uint64_t kPauseMs = 20'000;
+// A call that took so long has failed, whatever came of it: answers just below the limit of a call
+// hold up as much as none.
+constexpr std::uint64_t kSlowMs = 2'000;
 
 // Whether a challenge with this request says what is signed (SPEC SET-2). The hash binds client and
 // counter by the task id alone, and a transaction bounds what a request may hold: who could change
@@ -71,6 +77,37 @@ std::vector<Hash> batch_path(std::span<const Hash> claim_hashes, std::uint32_t i
   merkle::Tree tree;
   tree.append(claim_hashes);
   return tree.open_range(index, std::uint64_t{index} + 1);
+}
+
+Patience::Patience(std::function<std::uint64_t()> stopwatch_ms)
+    : stopwatch_ms_(stopwatch_ms ? std::move(stopwatch_ms) : [] {
+        return static_cast<std::uint64_t>(env::monotonic_ns() / 1'000'000);
+      }) {}
+
+std::uint64_t Patience::pause_ms(const ledger::State& state, const ledger::Batch& batch) {
+  return std::min(kPauseMs, (ledger::window_end(state, batch) - batch.posted_at) / 8);
+}
+
+void Patience::leave_alone(const ledger::State& state, const ledger::Batch& batch,
+                           std::uint64_t now) {
+  std::uint64_t& until = servers_[batch.operator_address].alone_until;
+  until = std::max(until, now + pause_ms(state, batch));
+}
+
+bool Patience::may_ask(const ledger::Batch& batch, std::uint64_t now) const {
+  const auto found = servers_.find(batch.operator_address);
+  return found == servers_.end() || now >= found->second.alone_until;
+}
+
+std::uint64_t Patience::turn_of(const ledger::Batch& batch) const {
+  const auto found = servers_.find(batch.operator_address);
+  return found == servers_.end() ? 0 : found->second.turn;
+}
+
+void Patience::note(const ledger::State& state, const ledger::Batch& batch, std::uint64_t now,
+                    std::uint64_t took_ms, bool has_answered) {
+  servers_[batch.operator_address].turn = ++turns_;
+  if (!has_answered || took_ms >= kSlowMs) leave_alone(state, batch, now + took_ms);
 }
 
 }  // namespace otr::rollup

@@ -21,9 +21,6 @@ using ledger::ClaimKey;
 constexpr std::uint8_t kLaneProof = 1;
 // After data that could not be had, or a refusal, nothing is tried again for so long.
 constexpr std::uint64_t kPatienceMs = 2'000;
-// And its server is left alone for so long, or an eighth of the window: who dribbles must not keep
-// a checker from what others have answered.
-constexpr std::uint64_t kServerPatienceMs = 20'000;
 // Positions verified in one step, so that whoever steps it has time for others; at least one claim
 // is.
 constexpr std::uint64_t kPositionsAtOnce = 2048;
@@ -42,8 +39,9 @@ struct Checker::Body {
   CheckerGauges gauges = {};
   std::map<ClaimKey, Opinion> opinions = {};
   std::map<ClaimKey, std::uint64_t> ask_again = {};  // claims seen answered, and when to look
-  std::map<crypto::Address, std::uint64_t> leave_alone = {};  // whose server failed, and how long
-  std::uint64_t positions_left = 0;                           // that this step may still verify
+  Patience patience{options.stopwatch_ms};
+  std::uint64_t now = 0;             // of this step
+  std::uint64_t positions_left = 0;  // that this step may still verify
   // The claims of one batch, for this step.
   std::optional<std::uint64_t> shown_batch = {};
   std::vector<ClaimData> shown = {};
@@ -53,14 +51,14 @@ struct Checker::Body {
   [[nodiscard]] bool is_due(const ledger::ClaimEntry& entry) const;
   [[nodiscard]] std::vector<ClaimKey> due_claims() const;
   void forget_what_is_over();
-  Status look_at(const ClaimKey& key, std::uint64_t now);
+  Status look_at(const ClaimKey& key);
   Status form_opinion(const ClaimKey& key, const ledger::ClaimEntry& answer);
   Status fetch(std::uint64_t number, DataPort& data);
   Status verify(const ClaimKey& key, const ledger::ClaimEntry& answer, const Weights& weights,
                 DataPort& data);
   Status verify_proof(const ledger::Batch& batch, const Hash& claim, ByteView proof,
                       const Weights& weights);
-  Status send(Opinion& opinion, std::uint64_t now);
+  Status send(Opinion& opinion);
 };
 
 Checker::Checker(Mirror& mirror, CheckerOptions options)
@@ -80,8 +78,9 @@ Status Checker::step(std::uint64_t now) {
   body.forget_what_is_over();
   if (!is_appointed()) return {};
   // 2. Every answer to a draw that it has not signed: fetch, verify, sign what is right.
+  body.now = now;
   body.positions_left = kPositionsAtOnce;
-  for (const ClaimKey& key : body.due_claims()) OTR_TRY(body.look_at(key, now));
+  for (const ClaimKey& key : body.due_claims()) OTR_TRY(body.look_at(key));
   body.shown_batch.reset();
   body.shown.clear();
   return {};
@@ -122,23 +121,25 @@ void Checker::Body::forget_what_is_over() {
 
 // --- 2. Fetch, verify, sign
 
-Status Checker::Body::look_at(const ClaimKey& key, std::uint64_t now) {
+Status Checker::Body::look_at(const ClaimKey& key) {
   const auto [waits_until, is_new] = ask_again.try_emplace(key, now);
   gauges.answered += is_new;
   const auto known = opinions.find(key);
-  if (known != opinions.end()) return send(known->second, now);
+  if (known != opinions.end()) return send(known->second);
   const ledger::Batch& batch = state().batches.at(key.batch);
-  if (now < std::max(waits_until->second, leave_alone[batch.operator_address])) return {};
-  if (positions_left == 0) return {};
-  const Status formed = form_opinion(key, state().claims.at(key));
+  if (now < waits_until->second || positions_left == 0) return {};
+  // Of a batch that is shown already, only a proof is still to be asked for.
+  const ledger::ClaimEntry& answer = state().claims.at(key);
+  const bool is_here = shown_batch == key.batch && answer.lane != kLaneProof;
+  if (!is_here && !patience.may_ask(batch, now)) return {};
+  const Status formed = form_opinion(key, answer);
   // What could not be had is asked for again.
   if (!formed) {
-    const std::uint64_t window = ledger::window_end(state(), batch) - batch.posted_at;
-    leave_alone[batch.operator_address] = now + std::min(kServerPatienceMs, window / 8);
+    patience.leave_alone(state(), batch, now);
     waits_until->second = now + kPatienceMs;
     return {};
   }
-  return send(opinions.at(key), now);
+  return send(opinions.at(key));
 }
 
 // An error where there is none yet.
@@ -184,8 +185,10 @@ Status Checker::Body::form_opinion(const ClaimKey& key, const ledger::ClaimEntry
 Status Checker::Body::fetch(std::uint64_t number, DataPort& data) {
   if (shown_batch == number) return {};
   shown_batch.reset();
-  OTR_TRY_ASSIGN(shown,
-                 fetch_batch(data, state().batches.at(number), ledger::claims_ledger(state())));
+  const ledger::Batch& batch = state().batches.at(number);
+  OTR_TRY_ASSIGN(shown, patience.ask(state(), batch, now, [&] {
+    return fetch_batch(data, batch, ledger::claims_ledger(state()));
+  }));
   shown_batch = number;
   return {};
 }
@@ -206,7 +209,8 @@ Status Checker::Body::verify(const ClaimKey& key, const ledger::ClaimEntry& answ
     return fail(ErrorKind::kReject, "The claim is of another session or model than its batch.");
   }
   if (answer.lane == kLaneProof) {
-    OTR_TRY_ASSIGN(const Bytes proof, data.proof(answer.digest));
+    OTR_TRY_ASSIGN(const Bytes proof,
+                   patience.ask(state(), batch, now, [&] { return data.proof(answer.digest); }));
     if (crypto::sha256({proof}) != answer.digest) {
       return fail(ErrorKind::kBadInput, "What is shown is not the proof that was named.");
     }
@@ -243,7 +247,7 @@ Status Checker::Body::verify_proof(const ledger::Batch& batch, const Hash& claim
 }
 
 // The ledger's refusal is no reason to stop: it is sent again until the batch is over.
-Status Checker::Body::send(Opinion& opinion, std::uint64_t now) {
+Status Checker::Body::send(Opinion& opinion) {
   if (!opinion.body || now < opinion.not_before) return {};
   const Status sent = mirror.send(options.key, *opinion.body);
   gauges.signed_count += sent.has_value();

@@ -26,6 +26,7 @@ struct CheckerOptions {
   std::function<const Weights*(const Hash& model_root)> weights;  // null: that model is not here
   // Who serves the data of an operator; null: nobody.
   std::function<DataPort*(const crypto::Address& operator_address)> data;
+  std::function<std::uint64_t()> stopwatch_ms = {};  // how long a server takes; null: the machine's
 };
 
 struct CheckerGauges {

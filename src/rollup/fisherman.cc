@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <tuple>
 #include <utility>
 
 #include "crypto/ecvrf.h"
@@ -19,12 +20,12 @@ using dispute::Side;
 using ledger::ClaimKey;
 
 enum class Finding : std::uint8_t { kAgrees, kFalse, kSealed, kNoPrompt, kUnbound };
-// After data that could not be had, its server is left alone for so long: who dribbles must not
-// keep a fisherman from its games.
-constexpr std::uint64_t kPatienceMs = 20'000;
-
 // Positions recomputed in one step before games are looked at again; at least one claim is.
 constexpr std::uint64_t kPositionsAtOnce = 2048;
+
+// Claims of a batch, by what the secret sampling key makes of their indices: nobody else can place
+// a lie where money or time ends.
+using Sample = std::set<std::pair<std::uint64_t, std::uint32_t>>;
 
 // What it needs to see who else has computed a claim.
 struct Computed {
@@ -33,6 +34,11 @@ struct Computed {
   std::set<crypto::Address> seen = {};  // whose attention was looked at
 };
 
+// Half of its window is over.
+bool is_late(const ledger::State& state, const ledger::Batch& batch, std::uint64_t now) {
+  return now >= batch.posted_at + (ledger::window_end(state, batch) - batch.posted_at) / 2;
+}
+
 }  // namespace
 
 struct Fisherman::Body {
@@ -40,14 +46,16 @@ struct Fisherman::Body {
   FishermanOptions options;
   crypto::VrfKey sampling;
   FishermanGauges gauges = {};
-  std::map<std::uint64_t, std::vector<ClaimData>> fetched = {};    // by open batch
-  std::map<std::uint64_t, std::set<std::uint32_t>> wanted = {};    // by open batch; not yet judged
+  std::map<std::uint64_t, std::vector<ClaimData>> fetched = {};  // by open batch
+  std::map<std::uint64_t, std::uint64_t> ask_again = {};  // fetched without a prompt: when again
+  std::map<std::uint64_t, Sample> wanted = {};            // by open batch; not yet judged
   std::map<std::uint64_t, std::vector<std::uint32_t>> drawn = {};  // of batches past their draw
   std::map<ClaimKey, Suit> suits = {};
-  std::map<ClaimKey, Computed> computed = {};               // claims of open batches that are true
-  std::map<crypto::Address, std::uint64_t> ask_again = {};  // when an operator's server is
-  std::set<std::uint64_t> games = {};                       // mine that have not ended
-  std::uint64_t positions_left = 0;                         // that this step may still compute
+  std::vector<ClaimKey> used = {};             // suits that hold a trace, the last used last
+  std::map<ClaimKey, Computed> computed = {};  // claims of open batches that are true
+  Patience patience{options.stopwatch_ms};
+  std::set<std::uint64_t> games = {};  // mine that have not ended
+  std::uint64_t positions_left = 0;    // that this step may still compute
 
   [[nodiscard]] const ledger::State& state() const { return mirror.state(); }
   [[nodiscard]] bool is_mine(const ledger::GameEntry& game) const {
@@ -56,13 +64,17 @@ struct Fisherman::Body {
   [[nodiscard]] bool has_game(const ClaimKey& key) const;
   [[nodiscard]] bool has_named_leaf(std::uint64_t game, const ClaimKey& key) const;
   [[nodiscard]] const Weights* weights_of(const ClaimKey& key) const;
-  [[nodiscard]] bool is_sampled(const ledger::Batch& batch, std::uint32_t index) const;
+  [[nodiscard]] DataPort* server_of(const ledger::Batch& batch) const;
+  [[nodiscard]] bool is_to_be_fetched(std::uint64_t number, std::uint64_t now) const;
+  [[nodiscard]] bool is_to_be_demanded(const ledger::Batch& batch, std::uint64_t now) const;
 
   void take_stock();
   Status play(std::uint64_t number, std::uint64_t now);
-  Status look_at(std::uint64_t number, std::uint64_t now);
+  void choose(std::uint64_t number, std::uint64_t now);
   void draw_sample(std::uint64_t number);
-  void fetch(std::uint64_t number, std::uint64_t now);
+  void fetch_next(std::uint64_t now);
+  void fetch(std::uint64_t number, DataPort& data, std::uint64_t now);
+  Status look_at(std::uint64_t number, std::uint64_t now);
   Status demand_claims(std::uint64_t number);
   Status demand_claim(const ClaimKey& key);
   Finding judge(const ClaimKey& key, const ClaimData& data);
@@ -71,6 +83,7 @@ struct Fisherman::Body {
   void look_at_attention(const ClaimKey& key, Computed& claim);
   Status report_missed_draw(std::uint64_t number, std::uint64_t now);
   Suit& suit_of(const ledger::GameEntry& game);
+  void make_room(const ClaimKey& used_now);
   Status sent(Status status);
 };
 
@@ -87,8 +100,10 @@ Status Fisherman::step(std::uint64_t now) {
   body.take_stock();
   // 2. Games first: their clocks run.
   for (const std::uint64_t number : std::set(body.games)) OTR_TRY(body.play(number, now));
-  // 3. Every batch that can still be challenged: fetch, sample, recompute, challenge what is false.
-  // A bounded part of it, so that nobody can keep it from its games with work.
+  // 3. Every batch that can still be challenged: sample, fetch, recompute, challenge what is false.
+  // A bounded part of it, so that nobody can keep it from its games with work or waiting.
+  for (const std::uint64_t number : body.mirror.open_batches()) body.choose(number, now);
+  body.fetch_next(now);
   body.positions_left = kPositionsAtOnce;
   for (const std::uint64_t number : std::set(body.mirror.open_batches())) {
     OTR_TRY(body.look_at(number, now));
@@ -137,6 +152,8 @@ void Fisherman::Body::take_stock() {
                 [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
   std::erase_if(drawn,
                 [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
+  std::erase_if(ask_again,
+                [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
   std::erase_if(wanted,
                 [&](const auto& entry) { return !mirror.open_batches().contains(entry.first); });
   std::erase_if(computed, [&](const auto& entry) {
@@ -144,6 +161,8 @@ void Fisherman::Body::take_stock() {
   });
   for (auto& [key, claim] : computed) look_at_attention(key, claim);
   std::erase_if(suits, [&](const auto& entry) { return is_over(entry.first); });
+  std::erase_if(used, is_over);
+  gauges.traces_kept = used.size();
 }
 
 bool Fisherman::Body::has_game(const ClaimKey& key) const {
@@ -181,6 +200,7 @@ Status Fisherman::Body::play(std::uint64_t number, std::uint64_t now) {
   std::optional<dispute::Action> action;
   if (weights_of(game.claim_key) != nullptr) {
     action = suit_of(game).next(game.game, mirror.moves(game.claim_key), state());
+    make_room(game.claim_key);
   }
   const dispute::Move move{.side = Side::kChallenger,
                            .state = game.game_digest,
@@ -207,48 +227,58 @@ Suit& Fisherman::Body::suit_of(const ledger::GameEntry& game) {
       .first->second;
 }
 
-// --- 3. Fetch, sample, recompute, challenge
+// Lets go of the traces that were used longest ago, down to what may be in memory: they are
+// computed again when they are needed. That of this claim stays.
+void Fisherman::Body::make_room(const ClaimKey& used_now) {
+  std::erase(used, used_now);
+  if (suits.at(used_now).row_bytes() != 0) used.push_back(used_now);
+  std::uint64_t bytes = 0;
+  for (const ClaimKey& key : used) bytes += suits.at(key).row_bytes();
+  while (bytes > options.trace_bytes && used.size() > 1) {
+    bytes -= suits.at(used.front()).row_bytes();
+    suits.at(used.front()).forget();
+    used.erase(used.begin());
+  }
+  gauges.traces_kept = used.size();
+}
 
-// Whoever does not know the key cannot tell which claims it looks at; after a restart they are the
-// same.
-bool Fisherman::Body::is_sampled(const ledger::Batch& batch, std::uint32_t index) const {
-  Bytes alpha(batch.root.begin(), batch.root.end());
-  append_le(alpha, index);
-  const auto hash = sampling.hash(sampling.prove(alpha));
-  return load_le<std::uint64_t>(hash.data()) % ledger::kMillion < options.check_ppm;
+// --- 3. Sample, fetch, recompute, challenge
+
+// What is still to be judged of a batch.
+void Fisherman::Body::choose(std::uint64_t number, std::uint64_t now) {
+  const auto [mine, is_new] = wanted.try_emplace(number);
+  if (is_new) draw_sample(number);
+  std::erase_if(mine->second, [&](const auto& claim) { return has_game({number, claim.second}); });
+  if (now >= ledger::window_end(state(), state().batches.at(number))) {
+    gauges.missed += mine->second.size();
+    mine->second.clear();
+  }
 }
 
 Status Fisherman::Body::look_at(std::uint64_t number, std::uint64_t now) {
   const ledger::Batch& batch = state().batches.at(number);
-  const auto [mine, is_new] = wanted.try_emplace(number);
-  if (is_new) draw_sample(number);
-  std::erase_if(mine->second, [&](std::uint32_t index) { return has_game({number, index}); });
-  if (now >= ledger::window_end(state(), batch)) {
-    gauges.missed += mine->second.size();
-    mine->second.clear();
+  const auto mine = wanted.find(number);
+  if (mine == wanted.end() || mine->second.empty() || positions_left == 0) return {};
+  if (!fetched.contains(number)) {
+    return is_to_be_demanded(batch, now) ? demand_claims(number) : Status();
   }
-  if (mine->second.empty() || positions_left == 0) return {};
-  const bool is_late =
-      now >= batch.posted_at + (ledger::window_end(state(), batch) - batch.posted_at) / 2;
-  fetch(number, now);
-  if (!fetched.contains(number)) return is_late ? demand_claims(number) : Status();
-  for (const std::uint32_t index : std::set(mine->second)) {
+  for (const auto& claim : Sample(mine->second)) {
     if (positions_left == 0) return {};
-    const ClaimKey key{number, index};
+    const ClaimKey key{number, claim.second};
     if (is_canary(state(), key)) {
-      mine->second.erase(index);
+      mine->second.erase(claim);
       continue;
     }
-    const Finding finding = judge(key, fetched.at(number)[index]);
+    const Finding finding = judge(key, fetched.at(number)[key.index]);
     if (finding == Finding::kAgrees || finding == Finding::kSealed) {
-      mine->second.erase(index);
+      mine->second.erase(claim);
       if (finding == Finding::kAgrees && options.attends) OTR_TRY(attend(key));
       continue;
     }
     // What is withheld is asked for until half of the window is over.
-    if (finding == Finding::kNoPrompt && !is_late) {
-      fetched.erase(number);
-      return {};
+    if (finding == Finding::kNoPrompt && !is_late(state(), batch, now)) {
+      ask_again.try_emplace(number, now + Patience::pause_ms(state(), batch));
+      continue;
     }
     OTR_TRY(finding == Finding::kUnbound ? demand_claim(key) : challenge(key));
     take_stock();
@@ -257,6 +287,8 @@ Status Fisherman::Body::look_at(std::uint64_t number, std::uint64_t now) {
   return {};
 }
 
+// Whoever does not know the key cannot tell which claims it looks at, nor in which order; after a
+// restart they are the same.
 void Fisherman::Body::draw_sample(std::uint64_t number) {
   const ledger::Batch& batch = state().batches.at(number);
   gauges.claims_seen += batch.count;
@@ -265,29 +297,74 @@ void Fisherman::Body::draw_sample(std::uint64_t number) {
     return;
   }
   for (std::uint32_t i = 0; i < batch.count; ++i) {
-    if (is_sampled(batch, i)) wanted.at(number).insert(i);
+    Bytes alpha(batch.root.begin(), batch.root.end());
+    append_le(alpha, i);
+    const auto hash = sampling.hash(sampling.prove(alpha));
+    const auto place = load_le<std::uint64_t>(hash.data());
+    if (place % ledger::kMillion < options.check_ppm) wanted.at(number).emplace(place, i);
   }
 }
 
-// Once for each batch, and then again when its server has been left alone for a while.
-void Fisherman::Body::fetch(std::uint64_t number, std::uint64_t now) {
+DataPort* Fisherman::Body::server_of(const ledger::Batch& batch) const {
+  return options.data ? options.data(batch.operator_address) : nullptr;
+}
+
+// Once for each batch, then again when its server has been left alone for a while, or when a prompt
+// was missing for as long.
+bool Fisherman::Body::is_to_be_fetched(std::uint64_t number, std::uint64_t now) const {
   const ledger::Batch& batch = state().batches.at(number);
-  if (fetched.contains(number)) return;
-  DataPort* const data = options.data ? options.data(batch.operator_address) : nullptr;
-  if (data == nullptr || now < ask_again[batch.operator_address]) return;
-  auto got = fetch_batch(*data, batch, ledger::claims_ledger(state()));
-  if (got) {
-    fetched[number] = *std::move(got);
-    return;
+  if (server_of(batch) == nullptr || !patience.may_ask(batch, now)) return false;
+  const auto again = ask_again.find(number);
+  return !fetched.contains(number) || (again != ask_again.end() && now >= again->second);
+}
+
+// One batch a step, so that games are looked at between any two: of the operator that was asked
+// longest ago, the one whose window ends first; what is fetched in part comes after what is not.
+void Fisherman::Body::fetch_next(std::uint64_t now) {
+  using Place = std::tuple<std::uint64_t, bool, std::uint64_t, std::uint64_t>;
+  std::optional<Place> next;
+  gauges.to_fetch = 0;
+  for (const auto& [number, sample] : wanted) {
+    if (sample.empty() || !is_to_be_fetched(number, now)) continue;
+    ++gauges.to_fetch;
+    const ledger::Batch& batch = state().batches.at(number);
+    const Place place{patience.turn_of(batch), fetched.contains(number),
+                      ledger::window_end(state(), batch), number};
+    if (!next || place < *next) next = place;
   }
-  const std::uint64_t window = ledger::window_end(state(), batch) - batch.posted_at;
-  ask_again[batch.operator_address] = now + std::min(kPatienceMs, window / 8);
+  if (!next) return;
+  --gauges.to_fetch;
+  const std::uint64_t number = std::get<3>(*next);
+  fetch(number, *server_of(state().batches.at(number)), now);
+}
+
+void Fisherman::Body::fetch(std::uint64_t number, DataPort& data, std::uint64_t now) {
+  const ledger::Batch& batch = state().batches.at(number);
+  auto got = patience.ask(state(), batch, now,
+                          [&] { return fetch_batch(data, batch, ledger::claims_ledger(state())); });
+  if (!got) return;
+  ask_again.erase(number);
+  const auto [had, is_new] = fetched.try_emplace(number, *std::move(got));
+  if (is_new) return;
+  // What it has, no later answer takes away.
+  for (std::size_t i = 0; i < had->second.size(); ++i) {
+    if (had->second[i].prompt_ids.empty()) had->second[i] = std::move((*got)[i]);
+  }
+}
+
+// Late and in vain: there is nobody to ask, or who is there is left alone. And what it has not come
+// to ask for, while there is still time for it.
+bool Fisherman::Body::is_to_be_demanded(const ledger::Batch& batch, std::uint64_t now) const {
+  if (!is_late(state(), batch, now)) return false;
+  const std::uint64_t end = ledger::window_end(state(), batch);
+  return server_of(batch) == nullptr || !patience.may_ask(batch, now) ||
+         now >= end - (end - batch.posted_at) / 4;
 }
 
 Status Fisherman::Body::demand_claims(std::uint64_t number) {
-  for (const std::uint32_t index : std::set(wanted.at(number))) {
+  for (const auto& claim : Sample(wanted.at(number))) {
     const std::uint64_t refused = gauges.refused;
-    OTR_TRY(demand_claim({number, index}));
+    OTR_TRY(demand_claim({number, claim.second}));
     take_stock();
     // Its money is at an end, or the batch.
     if (gauges.refused != refused || !wanted.contains(number)) return {};
@@ -324,6 +401,7 @@ Finding Fisherman::Body::judge(const ClaimKey& key, const ClaimData& data) {
   positions_left -= std::min(positions_left, is_new ? positions : 0);
   if (suit->second.has_case()) {
     gauges.false_claims += is_new;
+    if (is_new) make_room(key);
     return Finding::kFalse;
   }
   if (options.attends) {
@@ -332,6 +410,7 @@ Finding Fisherman::Body::judge(const ClaimKey& key, const ClaimData& data) {
                      .last = {.t = positions - 1, .stream = {}, .tile = 0}};
   }
   suits.erase(suit);
+  std::erase(used, key);
   ++gauges.agreed;
   return Finding::kAgrees;
 }
@@ -345,11 +424,19 @@ Status Fisherman::Body::challenge(const ClaimKey& key) {
   for (const ClaimData& data : batch) {
     hashes.push_back(protocol::digest_of(data.claim, ledger::claims_ledger(state())));
   }
-  return sent(mirror.send(options.key, ledger::Challenge{.batch = key.batch,
-                                                         .index = key.index,
-                                                         .claim = batch[key.index].claim,
-                                                         .path = batch_path(hashes, key.index),
-                                                         .request = batch[key.index].request}));
+  const std::uint64_t refused = gauges.refused;
+  OTR_TRY(sent(mirror.send(options.key, ledger::Challenge{.batch = key.batch,
+                                                          .index = key.index,
+                                                          .claim = batch[key.index].claim,
+                                                          .path = batch_path(hashes, key.index),
+                                                          .request = batch[key.index].request})));
+  // Without a game no trace is needed; that the claim is false is not forgotten.
+  const auto suit = suits.find(key);
+  if (gauges.refused != refused && suit != suits.end()) {
+    suit->second.forget();
+    std::erase(used, key);
+  }
+  return {};
 }
 
 // Once for a claim; after a restart the ledger knows.

@@ -31,6 +31,8 @@ struct FishermanOptions {
   std::function<const Weights*(const Hash& model_root)> weights;  // null: that model is not here
   // Who serves the data of an operator; null: nobody, all is demanded on the ledger.
   std::function<DataPort*(const crypto::Address& operator_address)> data;
+  std::function<std::uint64_t()> stopwatch_ms = {};  // how long a server takes; null: the machine's
+  std::uint64_t trace_bytes = std::uint64_t{1} << 30;  // of traces in memory, or else one trace
 };
 
 struct FishermanGauges {
@@ -47,6 +49,8 @@ struct FishermanGauges {
   std::uint64_t attention_true = 0;   // of others, on claims that it has recomputed
   std::uint64_t attention_false = 0;  // likewise: they cannot have computed them
   std::uint64_t bonds_at_risk = 0;
+  std::uint64_t to_fetch = 0;       // batches, now: a step more would fetch one
+  std::uint64_t traces_kept = 0;    // in memory, of false claims and games
   std::uint64_t next_clock_ms = 0;  // the first of its own clocks to run out; 0: none runs
   std::uint64_t refused = 0;
   std::string last_refusal;
@@ -58,7 +62,8 @@ class Fisherman {
   Fisherman(Mirror& mirror, FishermanOptions options);
   ~Fisherman();
 
-  // Looks at the ledger once and does what is due. kReject: the ledger's port lies. Other errors of
+  // Looks at the ledger once and does what is due. It asks one server for one batch at most: what
+  // is left to fetch is left to the next steps. kReject: the ledger's port lies. Other errors of
   // the network pass: the next step tries again.
   [[nodiscard]] Status step(std::uint64_t now);
   [[nodiscard]] FishermanGauges gauges() const;

@@ -72,6 +72,16 @@ std::vector<std::uint32_t> Suit::own_answer() const {
 }
 
 bool Suit::has_case() {
+  if (!has_case_) has_case_ = find_case();
+  return *has_case_;
+}
+
+void Suit::forget() {
+  challenger_.reset();  // refers to the case
+  mine_.reset();
+}
+
+bool Suit::find_case() {
   if (!referee::check_statement(statement_) || prompt_ids_.empty()) return true;
   if (!mine_) compute(own_answer());
   const auto differs = [&] {

@@ -27,11 +27,16 @@ class Suit {
        protocol::Request request, protocol::Claim claim, std::vector<std::uint32_t> prompt_ids,
        std::vector<std::uint32_t> output_ids);
 
-  // Whether there is anything to challenge as far as can be seen without a game.
+  // Whether there is anything to challenge as far as can be seen without a game. Computed once.
   [[nodiscard]] bool has_case();
 
+  // Of the trace in memory; 0 where there is none. forget() lets go of it: what comes next computes
+  // it again.
+  [[nodiscard]] std::uint64_t row_bytes() const { return mine_ ? mine_->row_bytes() : 0; }
+  void forget();
+
   // The micro-trace of the last position that the execution has a head at: what only who computed
-  // it knows (SPEC SET-39). Requires that has_case() has said no.
+  // it knows (SPEC SET-39). Requires that has_case() has just said no.
   [[nodiscard]] Hash attention_root();
 
   // What to play in a game on the claim in which the challenger moves, given all moves on the claim
@@ -41,6 +46,7 @@ class Suit {
                                                     const ledger::State& state);
 
  private:
+  [[nodiscard]] bool find_case();
   void compute(std::vector<std::uint32_t> tokens);
   [[nodiscard]] std::vector<std::uint32_t> own_answer() const;
   // The prompt from the moves, or what must be demanded for it.
@@ -55,7 +61,8 @@ class Suit {
   const referee::Statement statement_;
   std::vector<std::uint32_t> prompt_ids_;
   std::vector<std::uint32_t> output_ids_;
-  std::unique_ptr<Case> mine_;  // once computed
+  std::optional<bool> has_case_;
+  std::unique_ptr<Case> mine_;  // once computed, until forgotten
   std::unique_ptr<dispute::Challenger> challenger_;
 };
 

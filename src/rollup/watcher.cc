@@ -54,30 +54,53 @@ void Watcher::add(protocol::Receipt receipt, std::uint64_t now) {
   watched_.try_emplace(hash, Watched{.receipt = std::move(receipt), .since = now});
 }
 
-Status Watcher::find(const Hash& hash, Watched& watched, DataPort* data) {
+bool Watcher::is_paid(const Watched& watched) const {
+  return mirror_.state().settled_requests.contains(
+      {watched.receipt.claim.request_hash, watched.receipt.operator_address});
+}
+
+// To be forced, if it is found nowhere; or to be answered, as long as the miss is not reported.
+bool Watcher::is_due(const Hash& hash, const Watched& watched, std::uint64_t now) const {
   const ledger::State& state = mirror_.state();
-  if (data == nullptr || watched.batch != 0) return {};
-  std::erase_if(watched.searched,
-                [&](std::uint64_t number) { return !mirror_.open_batches().contains(number); });
-  for (const std::uint64_t number : mirror_.open_batches()) {
-    const ledger::Batch& batch = state.batches.at(number);
-    if (!is_place_of(batch, watched.receipt)) continue;
-    if (watched.searched.contains(number)) continue;
-    const auto claims = fetch_batch(*data, batch, ledger::claims_ledger(state));
-    if (!claims) continue;  // asked for again
-    watched.searched.insert(number);
-    std::vector<Hash> hashes;
-    for (const ClaimData& claim : *claims) {
-      hashes.push_back(protocol::digest_of(claim.claim, ledger::claims_ledger(state)));
-      if (hashes.back() != hash) continue;
-      watched.batch = number;
-      watched.index = static_cast<std::uint32_t>(hashes.size() - 1);
+  if (state.forces.contains(hash)) return is_forced(state, hash);
+  return now >= watched.since + patience_ms_ && !is_paid(watched);
+}
+
+void Watcher::find(const Hash& hash, Watched& watched, std::uint64_t now, DataPort& data) const {
+  const ledger::State& state = mirror_.state();
+  std::set<std::uint64_t> numbers = mirror_.open_batches();
+  if (is_due(hash, watched, now)) {
+    // What is final is looked through only where something hangs on it: there may be a lot.
+    for (const auto& [number, batch] : state.batches) {
+      if (batch.status == ledger::BatchStatus::kFinal) numbers.insert(number);
     }
-    if (watched.batch == 0) continue;
-    watched.path = batch_path(hashes, watched.index);
-    return {};
   }
-  return {};
+  for (const std::uint64_t number : numbers) {
+    if (watched.batch != 0) return;
+    if (!is_place_of(state.batches.at(number), watched.receipt)) continue;
+    if (!watched.searched.contains(number)) look_through(number, hash, watched, data);
+  }
+}
+
+void Watcher::look_through(std::uint64_t number, const Hash& hash, Watched& watched,
+                           DataPort& data) const {
+  const ledger::State& state = mirror_.state();
+  const ledger::Batch& batch = state.batches.at(number);
+  const auto claims = fetch_batch(data, batch, ledger::claims_ledger(state));
+  // What is open, or cannot be asked for, is asked for again.
+  const bool is_withheld = !claims && (mirror_.open_batches().contains(number) ||
+                                       claims.error().kind != ErrorKind::kBadInput);
+  if (is_withheld) return;
+  watched.searched.insert(number);
+  if (!claims) return;
+  std::vector<Hash> hashes;
+  for (const ClaimData& claim : *claims) {
+    hashes.push_back(protocol::digest_of(claim.claim, ledger::claims_ledger(state)));
+    if (hashes.back() != hash) continue;
+    watched.batch = number;
+    watched.index = static_cast<std::uint32_t>(hashes.size() - 1);
+  }
+  if (watched.batch != 0) watched.path = batch_path(hashes, watched.index);
 }
 
 Status Watcher::act(const Hash& hash, Watched& watched, std::uint64_t now) {
@@ -85,7 +108,7 @@ Status Watcher::act(const Hash& hash, Watched& watched, std::uint64_t now) {
   const protocol::Receipt& receipt = watched.receipt;
   const auto force = state.forces.find(hash);
   if (force == state.forces.end()) {
-    if (watched.batch != 0 || now < watched.since + patience_ms_) return {};
+    if (watched.batch != 0 || !is_due(hash, watched, now)) return {};
     return mirror_.send(key_, ledger::Force{.claim = receipt.claim,
                                             .claim_signature = receipt.claim_signature,
                                             .countersignature = receipt.countersignature,
@@ -106,7 +129,7 @@ Status Watcher::act(const Hash& hash, Watched& watched, std::uint64_t now) {
 Status Watcher::step(std::uint64_t now, DataPort* data) {
   OTR_TRY(mirror_.catch_up());
   for (auto& [hash, watched] : watched_) {
-    OTR_TRY(find(hash, watched, data));
+    if (data != nullptr && watched.batch == 0) find(hash, watched, now, *data);
     const Status done = act(hash, watched, now);
     if (!done && done.error().kind != ErrorKind::kReject) return done;
   }

@@ -52,7 +52,11 @@ struct Whereabouts {
 
 class Watcher {
  public:
-  // Forces what is not posted `patience_ms` after it was given.
+  // Forces what is not posted `patience_ms` after it was given. It keeps nothing: one that is
+  // started again is given its receipts again, and looks through batches that are final too before
+  // it forces. A request that was paid is never forced: nobody has to show any more where its claim
+  // stands, and the bond of who forces what was posted is burned (SPEC SET-27). So a second, other
+  // answer to it that was kept back until then comes out only where somebody holds both (SET-28).
   Watcher(Mirror& mirror, const crypto::PrivateKey& key, std::uint64_t patience_ms)
       : mirror_(mirror), key_(key), patience_ms_(patience_ms) {}
 
@@ -69,9 +73,12 @@ class Watcher {
     std::uint64_t batch = 0;  // where it was found; 0: nowhere yet
     std::uint32_t index = 0;
     std::vector<Hash> path;
-    std::set<std::uint64_t> searched;  // open batches that do not hold it
+    std::set<std::uint64_t> searched;  // batches that do not hold it, or are over and not shown
   };
-  Status find(const Hash& hash, Watched& watched, DataPort* data);
+  bool is_paid(const Watched& watched) const;
+  bool is_due(const Hash& hash, const Watched& watched, std::uint64_t now) const;
+  void find(const Hash& hash, Watched& watched, std::uint64_t now, DataPort& data) const;
+  void look_through(std::uint64_t number, const Hash& hash, Watched& watched, DataPort& data) const;
   Status act(const Hash& hash, Watched& watched, std::uint64_t now);
   Status report(const Watched& a, const Watched& b);
   Mirror& mirror_;

@@ -1,8 +1,11 @@
 #include "service/ledger_server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <charconv>
+#include <mutex>
 #include <utility>
+#include <vector>
 
 #include "base/hex.h"
 #include "ledger/transaction.h"
@@ -15,8 +18,12 @@ namespace {
 using net::Exchange;
 
 constexpr unsigned kThreads = 2;
-// Answers under way: each may hold as much as ledger_wire.h allows.
+// Requests that wait for an answer or are being answered.
 constexpr unsigned kMaxAtOnce = 32;
+// Longer answers count until they are written.
+constexpr std::size_t kSmallBytes = std::size_t{64} << 10;
+// Our own clients wait no longer for an answer (ledger_client.h).
+constexpr std::uint32_t kAnswerTimeoutMs = 60'000;
 constexpr std::string_view kClaims = "/v1/claims/", kProofs = "/v1/proofs/";
 
 net::Response invalid(std::string_view code, std::string_view message,
@@ -26,6 +33,13 @@ net::Response invalid(std::string_view code, std::string_view message,
 
 net::Response unavailable(const Error& error) {
   return net::error_response(503, "unavailable_error", "ledger_unavailable", error.message);
+}
+
+net::Response busy() {
+  net::Response response = net::error_response(429, "rate_limit_error", "ledger_busy",
+                                               "Too many ask at once: try again in a second.");
+  response.headers.push_back({"Retry-After", "1"});
+  return response;
 }
 
 net::Response binary(std::string body) {
@@ -76,11 +90,13 @@ net::Response receipts(rollup::DataPort& data, std::string_view path) {
   if (!root) return invalid("invalid_root", root.error().message);
   const auto found = data.receipts(*root);
   if (!found && found.error().kind != ErrorKind::kBadInput) return unavailable(found.error());
-  const auto text = found ? encode_receipts(*found) : std::unexpected(found.error());
+  auto text = found ? encode_receipts(*found) : std::unexpected(found.error());
   if (!text) {
     return net::error_response(404, "invalid_request_error", "no_receipts", text.error().message);
   }
-  return {.status = 200, .headers = {{"Content-Type", "application/x-ndjson"}}, .body = *text};
+  return {.status = 200,
+          .headers = {{"Content-Type", "application/x-ndjson"}},
+          .body = *std::move(text)};
 }
 
 net::Response proof(rollup::DataPort& data, std::string_view path) {
@@ -99,7 +115,8 @@ net::Response proof(rollup::DataPort& data, std::string_view path) {
 
 class LedgerServer::Body {
  public:
-  Body(rollup::LedgerPort* ledger, rollup::DataPort* data) : ledger_(ledger), data_(data) {}
+  Body(rollup::LedgerPort* ledger, rollup::DataPort* data, std::size_t max_unwritten_bytes)
+      : ledger_(ledger), data_(data), max_unwritten_bytes_(max_unwritten_bytes) {}
   ~Body() {
     server_.reset();
     work_.stop();
@@ -107,6 +124,7 @@ class LedgerServer::Body {
 
   Status start(net::ServerOptions options) {
     options.max_body_bytes = ledger::kMaxTransactionBytes;
+    options.answer_timeout_ms = std::min(options.answer_timeout_ms, kAnswerTimeoutMs);
     OTR_TRY_ASSIGN(server_, net::Server::start(options, [this](std::shared_ptr<Exchange> exchange) {
                      handle(std::move(exchange));
                    }));
@@ -116,6 +134,11 @@ class LedgerServer::Body {
   net::Server& server() { return *server_; }
 
  private:
+  struct Unwritten {
+    std::shared_ptr<Exchange> exchange;
+    std::size_t bytes = 0;
+  };
+
   void handle(std::shared_ptr<Exchange> exchange) {
     const net::Request& request = exchange->request();
     if (request.path == "/livez" && request.method == "GET") {
@@ -148,17 +171,34 @@ class LedgerServer::Body {
   void post(std::shared_ptr<Exchange> exchange) {
     if (at_once_.fetch_add(1) >= kMaxAtOnce) {
       --at_once_;
-      net::Response busy = net::error_response(429, "rate_limit_error", "ledger_busy",
-                                               "Too many ask at once: try again in a second.");
-      busy.headers.push_back({"Retry-After", "1"});
-      exchange->respond(std::move(busy));
+      exchange->respond(busy());
       return;
     }
-    work_.post([this, exchange = std::move(exchange)] {
+    work_.post([this, exchange = std::move(exchange)]() mutable {
       net::Response response = answer(exchange->request());
       --at_once_;  // before the asker hears of it, who may ask again at once
-      exchange->respond(std::move(response));
+      give(std::move(exchange), std::move(response));
     });
+  }
+
+  // `mutex_` is held until it is counted: what is made next sees it.
+  void give(std::shared_ptr<Exchange> exchange, net::Response response) {
+    const std::lock_guard lock(mutex_);
+    const std::size_t bytes = response.body.size();
+    if (bytes <= kSmallBytes) {
+      exchange->respond(std::move(response));
+      return;
+    }
+    // One that is written in part is held whole.
+    std::erase_if(unwritten_,
+                  [](const Unwritten& one) { return one.exchange->pending_bytes() == 0; });
+    std::size_t held = 0;
+    for (const Unwritten& one : unwritten_) held += one.bytes;
+    if (bytes > max_unwritten_bytes_ - std::min(held, max_unwritten_bytes_)) {
+      exchange->respond(busy());
+    } else if (exchange->respond(std::move(response))) {
+      unwritten_.push_back({std::move(exchange), bytes});
+    }
   }
 
   net::Response answer(const net::Request& request) {
@@ -171,7 +211,10 @@ class LedgerServer::Body {
 
   rollup::LedgerPort* const ledger_;
   rollup::DataPort* const data_;
+  const std::size_t max_unwritten_bytes_;
   std::atomic<unsigned> at_once_ = 0;
+  std::mutex mutex_;
+  std::vector<Unwritten> unwritten_;  // under mutex_: longer answers, perhaps written since
   WorkQueue work_{kThreads};
   std::unique_ptr<net::Server> server_;
 };
@@ -181,8 +224,9 @@ LedgerServer::~LedgerServer() = default;
 
 Result<std::unique_ptr<LedgerServer>> LedgerServer::start(net::ServerOptions options,
                                                           rollup::LedgerPort* ledger,
-                                                          rollup::DataPort* data) {
-  auto body = std::make_unique<Body>(ledger, data);
+                                                          rollup::DataPort* data,
+                                                          std::size_t max_unwritten_bytes) {
+  auto body = std::make_unique<Body>(ledger, data, max_unwritten_bytes);
   OTR_TRY(body->start(std::move(options)));
   return std::unique_ptr<LedgerServer>(new LedgerServer(std::move(body)));
 }

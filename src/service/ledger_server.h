@@ -9,9 +9,17 @@
 //
 // Anybody may ask, as anybody may follow a ledger and audit a batch: a transaction is worth its
 // signature, whoever brings it. It promises no order of transactions that arrive at the same time.
+//
+// What peers that read slowly can make it hold is bounded: 32 requests at once wait for an answer
+// or are being answered, two of them under way with as much as ledger_wire.h allows; and answers
+// that are not yet taken hold at most `max_unwritten_bytes` together, but for those of up to 64
+// KiB, of which each connection may hold one, so that whoever fills the bound keeps out no
+// transaction. Beyond: 429. An answer that is not taken within a minute is cut, so that room
+// returns.
 #ifndef OTR_SERVICE_LEDGER_SERVER_H_
 #define OTR_SERVICE_LEDGER_SERVER_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 
@@ -23,11 +31,14 @@ namespace otr::service {
 
 class LedgerServer {
  public:
+  // Four of the longest answers. Less than one of them would withhold such a batch.
+  static constexpr std::size_t kMaxUnwrittenBytes = std::size_t{1} << 30;
+
   // Listens from now on. Either port may be null: then it has no such routes. Both are called from
   // any of a few threads and must outlive it.
-  static Result<std::unique_ptr<LedgerServer>> start(net::ServerOptions options,
-                                                     rollup::LedgerPort* ledger,
-                                                     rollup::DataPort* data);
+  static Result<std::unique_ptr<LedgerServer>> start(
+      net::ServerOptions options, rollup::LedgerPort* ledger, rollup::DataPort* data,
+      std::size_t max_unwritten_bytes = kMaxUnwrittenBytes);
   ~LedgerServer();
 
   [[nodiscard]] std::uint16_t port() const;

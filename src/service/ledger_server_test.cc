@@ -231,6 +231,40 @@ TEST(LedgerServerLoadTest, BeyondSoManyAtOnceItRefuses) {
   EXPECT_EQ(refused, 8);
 }
 
+// Whoever asks for much and does not read is refused beyond a bound, and keeps out nobody for ever.
+TEST(LedgerServerLoadTest, SlowReadersHoldNoMoreThanTheBound) {
+  constexpr std::size_t kMany = std::size_t{16} << 20;  // more than a kernel takes at once
+  class Long : public FakeData {
+   public:
+    Result<std::vector<std::string>> receipts(const Hash& root) override {
+      if (root[0] != 9) return FakeData::receipts(root);
+      const std::string line = std::string(kMany / 2 - 1, 'x') + "\n";
+      return std::vector<std::string>{line, line};
+    }
+  } data;
+  const auto server = *LedgerServer::start({}, nullptr, &data, 2 * kMany + kMany / 2);
+  const auto ask = [&](RawSocket& socket, std::uint8_t root) {
+    socket.send(net::testing::get("/v1/claims/" + to_hex(root_of(root))));
+    return socket.read_until("\r\n").substr(9, 3);
+  };
+  std::vector<RawSocket> slow;
+  for (const char* expected : {"200", "200", "429", "429", "429"}) {
+    slow.emplace_back(server->port());
+    EXPECT_EQ(ask(slow.back(), 9), expected);
+  }
+  RawSocket other(server->port());
+  EXPECT_EQ(ask(other, 1), "200") << "what is small has room";
+  // Who reads makes room, and so does who leaves.
+  const auto is_served = [&] {
+    RawSocket again(server->port());
+    return ask(again, 9) == "200" && again.read_response().size() > kMany;
+  };
+  EXPECT_GT(slow.front().read_response().size(), kMany);
+  EXPECT_TRUE(net::testing::eventually(is_served));
+  slow.clear();
+  for (int i = 0; i < 4; ++i) EXPECT_TRUE(net::testing::eventually(is_served));
+}
+
 // --- A hostile server ---
 
 std::string http_answer(unsigned status, const std::string& body) {

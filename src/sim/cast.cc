@@ -219,10 +219,11 @@ std::unique_ptr<CheckerNode> add_checker(World& world, std::uint8_t number,
   CheckerNode& checker = *made;
   checker.node->boot = [&world, &checker](Node& self) -> Status {
     checker.role = std::make_unique<rollup::Checker>(
-        *self.mirror, rollup::CheckerOptions{
-                          .key = checker.key,
-                          .weights = [&world](const Hash&) { return &world.weights(); },
-                          .data = [&checker](const crypto::Address&) { return checker.data; }});
+        *self.mirror,
+        rollup::CheckerOptions{.key = checker.key,
+                               .weights = [&world](const Hash&) { return &world.weights(); },
+                               .data = [&checker](const crypto::Address&) { return checker.data; },
+                               .stopwatch_ms = [&world] { return world.weather().now; }});
     self.step = [&checker](std::uint64_t now) { return checker.role->step(now); };
     self.kill = [&checker] { checker.role.reset(); };
     return {};

@@ -204,6 +204,7 @@ FishermanNode& World::add_fisherman(const std::string& name, std::uint64_t balan
           }
           return nullptr;
         },
+        .stopwatch_ms = [this] { return weather_.now; },
     };
     if (change) change(options);
     made.role = std::make_unique<rollup::Fisherman>(*self.mirror, std::move(options));
