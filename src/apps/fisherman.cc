@@ -96,7 +96,8 @@ Result<int> watch(const FishermanFlags& flags, const Following& following, RoleR
     OTR_TRY(report_to.say(to_json(gauges, mirror->state().height), to_lines(gauges),
                           &mirror->state(), status));
     if (!status && flags.once) return std::unexpected(status.error());
-  } while (!flags.once && !pause_ms(pause_of(flags, gauges.games_open + gauges.to_fetch)));
+  } while (flags.once ? gauges.to_fetch != 0
+                      : !pause_ms(pause_of(flags, gauges.games_open + gauges.to_fetch)));
   return kOk;
 }
 
@@ -153,7 +154,8 @@ void add_fisherman(CLI::App& app, Run& run) {
       ->check(CLI::Range(0U, ledger::kMillion));
   command->add_flag("--attend", flags->attends,
                     "Say on the ledger, for a fee, of each claim found right that it was computed");
-  command->add_flag("--once", flags->once, "One look, then end; fails where the server does");
+  command->add_flag("--once", flags->once,
+                    "One look at every batch, then end; fails where the server does");
   command->callback([flags, &run] {
     run = [flags] {
       const Result<int> code = fish(*flags);
