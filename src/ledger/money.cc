@@ -250,8 +250,8 @@ Status rule(const Call& call, const Settle& body) {  // SPEC SET-15
   channel->paid += amount;
   credit(call.state, batch->operator_address, amount);
   call.state.settled_requests.emplace(body.claim.request_hash, batch->operator_address);
-  Attribution& record = call.state.attributions[{
-      batch->operator_address, body.request.model_root, batch->posted_at / 86'400'000}];
+  Attribution& record = call.state.attributions[{batch->operator_address, body.request.model_root,
+                                                 batch->posted_at / 86'400'000}];
   record.settled_claims += 1;
   record.prompt_tokens += body.claim.prompt_count;
   record.output_tokens += body.claim.out_count;
